@@ -8,8 +8,8 @@
     +-- RemoteError            another process refused, with its own code
 
 Each class has a stable ``code`` (kebab-case, unique in the project) and a ``fault``: whose doing it is. The fault
-decides the status on the wire. A message says what was wrong, where (file, row, field) and what to do; it never holds an
-identifier or a key.
+decides the status on the wire. A message says what was wrong, where (file, row, field) and what to do; it
+never holds an identifier or a key.
 """
 
 from __future__ import annotations

@@ -94,7 +94,8 @@ def channel(address: str, tls: TlsFiles, *, expect_party: str) -> grpc.Channel:
 
 def remote_error(error: grpc.RpcError) -> RemoteError:
     """Turn a failed call into the error the other side raised."""
-    trailing: dict[str, Any] = {k: v for k, v in error.trailing_metadata() or ()}  # noqa: C416
+    metadata: Any = error.trailing_metadata() or ()
+    trailing: dict[str, Any] = dict(metadata)
     fault = trailing.get(FAULT_KEY)
     status = error.code()
     back = {v: k for k, v in STATUS.items()}
