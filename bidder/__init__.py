@@ -1,0 +1,1 @@
+"""The bidder: OpenRTB, DSP, exchange, supply side, replay laboratory."""

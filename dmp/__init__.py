@@ -1,0 +1,1 @@
+"""The data management platform: ingest, tags, audiences, identity graph, profiles."""

@@ -1,0 +1,1 @@
+"""Keys: key types, keystore, HPKE, signing, TLS identities. No key files."""
