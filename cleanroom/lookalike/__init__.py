@@ -1,0 +1,37 @@
+"""Lookalike models inside the room: who of the provider's population resembles the matched seeds.
+
+    features --encode--> matrix --folds, blend--> out-of-fold scores --expand--> audience rows, bins
+                                                        '--histograms--> release gate (noise) --> report
+
+Everything here sees pseudonymous rows only and returns private values: what leaves the room leaves by
+`cleanroom.release`. Scores never reach the advertiser; an audience goes sealed to its recipient.
+"""
+
+from cleanroom.lookalike._errors import (
+    AudienceSizeInvalid,
+    LookalikeError,
+    NoUsableFeature,
+    TooFewSeeds,
+)
+from cleanroom.lookalike._expand import Audience, expand
+from cleanroom.lookalike._features import Encoded, FeatureNote, encode
+from cleanroom.lookalike._report import SCORE_BINS, ReportInputs, report_inputs
+from cleanroom.lookalike._train import Trained, TrainSpec, train
+
+__all__ = [
+    "SCORE_BINS",
+    "Audience",
+    "AudienceSizeInvalid",
+    "Encoded",
+    "FeatureNote",
+    "LookalikeError",
+    "NoUsableFeature",
+    "ReportInputs",
+    "TooFewSeeds",
+    "TrainSpec",
+    "Trained",
+    "encode",
+    "expand",
+    "report_inputs",
+    "train",
+]

@@ -1,0 +1,115 @@
+"""The two learners: boosted trees (CatBoost) and a linear model on one-hot categories and binned numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from cleanroom.lookalike._features import Encoded
+
+if TYPE_CHECKING:
+    from cleanroom.lookalike._train import TrainSpec
+
+ONE_HOT_MAX: Final = 40  # up to here a category is split by value; beyond, by ordered target statistics
+NUMBER_BINS: Final = 16  # quantile bins of a number in the linear model
+LINEAR_C: Final = 0.3  # inverse ridge strength of the linear model
+LINEAR_ITERATIONS: Final = 300
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def _frame(encoded: Encoded, rows: Rows) -> Any:
+    """CatBoost's view of some rows: float columns, then integer-coded categories."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {n: encoded.numbers[rows, i] for i, n in enumerate(encoded.number_names)}
+    columns |= {n: encoded.codes[rows, i] for i, n in enumerate(encoded.code_names)}
+    return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeModel:
+    """A fitted CatBoost model. Holds exact category counts inside: it never leaves the room."""
+
+    model: Any
+    importance: Floats
+    threads: int
+
+    def logits(self, encoded: Encoded, rows: Rows) -> Floats:
+        """Log-odds of ``rows``: float64[len(rows)]."""
+        raw = self.model.predict(_frame(encoded, rows), prediction_type="RawFormulaVal", thread_count=self.threads)
+        return np.asarray(raw, np.float64)
+
+
+def fit_trees(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats, spec: TrainSpec, seed: int) -> TreeModel:
+    """Fit boosted trees on ``rows``."""
+    from catboost import CatBoostClassifier, Pool
+
+    categories = list(range(len(encoded.number_names), len(encoded.names)))
+    pool = Pool(_frame(encoded, rows), seeds[rows].astype(np.int8), weight=weights, cat_features=categories)
+    model = CatBoostClassifier(
+        iterations=spec.trees,
+        depth=spec.depth,
+        learning_rate=spec.learning_rate,
+        one_hot_max_size=ONE_HOT_MAX,
+        boosting_type="Plain",
+        bootstrap_type="Bernoulli",
+        subsample=0.8,
+        random_seed=seed,
+        thread_count=spec.threads,
+        allow_writing_files=False,
+        verbose=False,
+    )
+    model.fit(pool)
+    return TreeModel(model, np.asarray(model.get_feature_importance(), np.float64), spec.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """A fitted ridge-penalised logistic regression."""
+
+    model: Any
+    edges: tuple[Floats, ...]
+
+    def logits(self, encoded: Encoded, rows: Rows) -> Floats:
+        """Log-odds of ``rows``: float64[len(rows)]."""
+        return np.asarray(self.model.decision_function(_one_hot(encoded, rows, self.edges)), np.float64)
+
+
+def fit_linear(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats) -> LinearModel:
+    """Fit the linear model on ``rows``."""
+    from sklearn.linear_model import LogisticRegression
+
+    edges = tuple(_edges(encoded.numbers[rows, i]) for i in range(len(encoded.number_names)))
+    model = LogisticRegression(C=LINEAR_C, max_iter=LINEAR_ITERATIONS)
+    model.fit(_one_hot(encoded, rows, edges), seeds[rows], sample_weight=weights)
+    return LinearModel(model, edges)
+
+
+def _edges(values: np.ndarray[Any, Any]) -> Floats:
+    present = values[~np.isnan(values)]
+    return np.unique(np.quantile(present, np.linspace(0, 1, NUMBER_BINS + 1)[1:-1])).astype(np.float64)
+
+
+def _one_hot(encoded: Encoded, rows: Rows, edges: tuple[Floats, ...]) -> Any:
+    """Sparse indicator matrix: one column a category, one a number's bin, one for a number's absence."""
+    from scipy.sparse import csr_matrix
+
+    parts: list[np.ndarray[Any, Any]] = []
+    offset = 0
+    for i, cuts in enumerate(edges):
+        values = encoded.numbers[rows, i]
+        codes = np.where(np.isnan(values), len(cuts) + 1, np.searchsorted(cuts, values))
+        parts.append(codes + offset)
+        offset += len(cuts) + 2
+    for i, names in enumerate(encoded.categories):
+        codes = encoded.codes[rows, i]
+        parts.append(np.where(codes < 0, len(names), codes) + offset)
+        offset += len(names) + 1
+    columns = np.column_stack(parts).astype(np.int32)
+    starts = np.arange(0, columns.size + 1, columns.shape[1])
+    return csr_matrix((np.ones(columns.size), columns.ravel(), starts), shape=(len(rows), offset))
