@@ -10,15 +10,13 @@ people write numbers in, with repeated and broken rows, and the truth about both
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from examples.world import IdColumn, Truth, World
 
 LATENT_DIMENSIONS: Final = 6
 PREFIXES: Final = ("133", "138", "139", "150", "153", "158", "166", "177", "180", "186", "188", "189", "191", "199")
@@ -27,34 +25,6 @@ OPERATOR_SHARE: Final = 0.92  # of the brand's customers are the operator's subs
 DUPLICATE_SHARE: Final = 0.03
 BROKEN_SHARE: Final = 0.012
 SEEDS_EXTRA: Final = "1990"  # prefix of numbers that belong to no subscriber of this operator
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What only the generator knows; used to judge, never given to a party."""
-
-    customers: np.ndarray[Any, np.dtype[np.int64]]  # person numbers on the brand's list
-    affinity: np.ndarray[Any, np.dtype[np.float64]]  # probability-like leaning to the brand, one a person
-    seeds_valid: int  # distinct well-formed rows of the list
-    overlap: int  # of them, the operator's people
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything the example needs of its synthetic world."""
-
-    graph: pa.Table  # person:int64, phone:string, oaid:string, tag columns
-    tags: tuple[str, ...]
-    truth: Truth
-    seed_rows: list[tuple[str, str]]  # the CSV's rows as written: phone, oaid
-
-    def write(self, graph: Path, seeds: Path) -> None:
-        """Write the operator's Parquet and the brand's CSV."""
-        pq.write_table(self.graph, graph)
-        with seeds.open("w", newline="", encoding="utf-8") as out:
-            rows = csv.writer(out)
-            rows.writerow(["phone", "oaid"])
-            rows.writerows(self.seed_rows)
 
 
 def make(people: int, seeds: int, seed: int) -> World:
@@ -68,7 +38,9 @@ def make(people: int, seeds: int, seed: int) -> World:
     oaids = [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in oaids]
     columns = {"person": pa.array(np.arange(people)), "phone": pa.array(phones), "oaid": pa.array(oaids), **tags}
     rows, customers, valid, overlap = _seed_rows(phones, oaids, affinity, seeds, rng)
-    return World(pa.table(columns), tuple(tags), Truth(customers, affinity, valid, overlap), rows)
+    ids = (IdColumn("phone", "phone"), IdColumn("oaid", "oaid"))
+    truth = Truth(customers, affinity, valid, overlap)
+    return World("synthetic", pa.table(columns), ids, "oaid", tuple(tags), truth, tuple(rows))
 
 
 def _affinity(latent: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
