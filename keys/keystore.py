@@ -4,7 +4,7 @@ Layout, folders 0700 and files 0600:
 
     keystore.json              version, scrypt cost and salt, a check value
     secrets/<name>             nonce12 || AES-256-GCM(secret), AAD = version, kind, name; percent-encoded file names
-    tombstones/<name>          the time of destruction; outlives the secret, and refuses its copies
+    tombstones/<name>          a mark that outlives the secret and refuses its copies
 
 Durable when a call returns: file and folder are fsynced, and a new file appears whole or not at all. Secrets are never
 overwritten: a name is put once, and once destroyed never again.
