@@ -1,0 +1,74 @@
+"""The advertiser's side: blind, sign, ask, verify, finalize. The caller hands out sequence numbers and the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from cleanroom.evaluation._documents import BATCH_DOMAIN, Batch, answer_info, batch_bytes
+from cleanroom.evaluation.errors import AnswerInvalid
+from cleanroom.oprf import ELEMENT_BYTES, PROOF_BYTES, Client
+from keys.errors import KeysError
+from keys.hpke import RecipientKey
+from keys.signing import SigningKey
+
+BATCH_ROWS: Final = 32_768  # 1 MiB of elements: well under a message's limit, and a proof's fixed cost is spread
+TOKEN_BYTES: Final = 16  # of 64: 2^-64 for a chance meeting among 2^32 rows
+
+Tokens = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class Transport(Protocol):
+    """Carries a signed batch to the provider and its sealed answer back."""
+
+    def __call__(self, batch: Batch, signature: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """One sender's way to tokens under one collaboration, contract and epoch."""
+
+    collaboration: str
+    contract_hash: bytes
+    epoch: int
+    public_key: bytes
+    sender: str
+    signing: SigningKey
+    recipient: RecipientKey
+    transport: Transport
+    rng: Callable[[int], bytes]
+    next_sequence: Callable[[], int]
+
+    def tokens(self, inputs: pa.Array) -> Tokens:
+        """Tokens of ``inputs`` (Arrow binary, OPRF inputs): uint8[n, 16], same order.
+
+        Raises: AnswerInvalid; VerifyError: the proof is under another key; RemoteError from the transport.
+        """
+        parts = [self._ask(inputs.slice(at, BATCH_ROWS)) for at in range(0, len(inputs), BATCH_ROWS)]
+        return np.concatenate(parts) if parts else np.empty((0, TOKEN_BYTES), np.uint8)
+
+    def _ask(self, inputs: pa.Array) -> Tokens:
+        client = Client(self.public_key)
+        blinded = client.blind(inputs, self.rng)
+        batch = Batch(
+            self.collaboration,
+            self.contract_hash,
+            self.epoch,
+            self.sender,
+            self.next_sequence(),
+            blinded.elements.tobytes(),
+        )
+        sealed = self.transport(batch, self.signing.sign(BATCH_DOMAIN, batch_bytes(batch)))
+        try:
+            opened = self.recipient.open(sealed, answer_info(batch))
+        except KeysError:
+            raise AnswerInvalid("the answer is not sealed to us for this batch") from None
+        if len(opened) != PROOF_BYTES + len(inputs) * ELEMENT_BYTES:
+            raise AnswerInvalid(f"the answer to {len(inputs)} elements has the wrong length")
+        evaluated = np.frombuffer(opened, np.uint8, offset=PROOF_BYTES).reshape(len(inputs), ELEMENT_BYTES)
+        output = client.finalize(blinded, evaluated, opened[:PROOF_BYTES])
+        return np.ascontiguousarray(output[:, :TOKEN_BYTES])
