@@ -15,7 +15,7 @@ NANOS: Final = 1_000_000_000
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
-td,th{border-bottom:1px solid #ddd;padding:.3rem .5rem;text-align:left}td.n{text-align:right;font-variant-numeric:tabular-nums}
+td,th{border-bottom:1px solid #ddd;padding:.3rem .5rem;text-align:left}
 svg{width:100%;height:auto;background:#fafafa;border:1px solid #eee}.t{font:11px system-ui,sans-serif}
 .axis{stroke:#444;fill:none}.ref{stroke:#c2571a;stroke-dasharray:4 3;fill:none}.note{color:#555}
 """
@@ -36,8 +36,8 @@ def write_report(path: Path, summary: Mapping[str, Any], details: Mapping[str, A
         charts.lines(
             "Share of seeds found in the top of the population", _lift_series(details), "% of people", "% of seeds"
         ),
-        "<h2>What the seeds have in common</h2><p class=note>TGI: the share among seeds over the share in the population, "
-        "times 100; from counts that carry privacy noise. The line is 100: no difference.</p>",
+        "<h2>What the seeds have in common</h2><p class=note>TGI: the share among seeds over the share in the "
+        "population, times 100; from counts that carry privacy noise. The line is 100: no difference.</p>",
         charts.bars("Top features by TGI", [(n, t, f"{t:.0f}") for n, t in details["features"]], reference=100.0),
         "<h2>Money: the plan and what was spent, by stage</h2>",
         charts.paired(

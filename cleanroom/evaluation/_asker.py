@@ -1,4 +1,4 @@
-"""The advertiser's side: blind, sign, ask, verify, finalize. The caller hands out sequence numbers and the transport."""
+"""The advertiser's side: blind, sign, ask, verify, finalize. Sequence numbers and transport are passed in."""
 
 from __future__ import annotations
 
