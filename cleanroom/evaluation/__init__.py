@@ -8,8 +8,18 @@ the stored answer, so a retry after a crash costs no quota and teaches nothing n
 """
 
 from cleanroom.evaluation._asker import Asker, Transport
-from cleanroom.evaluation._documents import Batch, KeyDocument, batch_bytes, key_bytes
-from cleanroom.evaluation._evaluator import Evaluator, Terms
+from cleanroom.evaluation._columns import TOKEN_TYPE, fresh_handles, token_column
+from cleanroom.evaluation._documents import (
+    BATCH_DOMAIN,
+    KEY_DOMAIN,
+    ROOM_KEY_DOMAIN,
+    Batch,
+    KeyDocument,
+    batch_bytes,
+    key_bytes,
+    room_key_bytes,
+)
+from cleanroom.evaluation._evaluator import Evaluator, Terms, check_batch
 from cleanroom.evaluation._store import AnswerStore
 from cleanroom.evaluation.errors import (
     AnswerInvalid,
@@ -22,6 +32,10 @@ from cleanroom.evaluation.errors import (
 )
 
 __all__ = [
+    "BATCH_DOMAIN",
+    "KEY_DOMAIN",
+    "ROOM_KEY_DOMAIN",
+    "TOKEN_TYPE",
     "AnswerInvalid",
     "AnswerStore",
     "Asker",
@@ -37,5 +51,9 @@ __all__ = [
     "Terms",
     "Transport",
     "batch_bytes",
+    "check_batch",
+    "fresh_handles",
     "key_bytes",
+    "room_key_bytes",
+    "token_column",
 ]

@@ -1,0 +1,1 @@
+"""The advertiser: a brand or its agency. A client; it keeps nothing but its own files."""

@@ -1,0 +1,30 @@
+"""Tokens as Arrow columns, and fresh row handles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+HANDLE_BYTES: Final = 16  # 128 random bits: handles of different uploads never meet, and link nothing
+TOKEN_TYPE: Final = pa.binary(16)
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def token_column(tokens: Bytes, rows: np.ndarray[Any, np.dtype[np.int64]], length: int) -> pa.Array:
+    """A fixed_size_binary(16)[length] column: ``tokens`` uint8[n, 16] at positions ``rows``, null elsewhere."""
+    width = TOKEN_TYPE.byte_width
+    data = np.zeros((length, width), np.uint8)
+    data[rows] = tokens
+    present = np.zeros(length, bool)
+    present[rows] = True
+    validity = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
+    return pa.Array.from_buffers(TOKEN_TYPE, length, [validity, pa.py_buffer(data)], length - len(rows))
+
+
+def fresh_handles(count: int, rng: Callable[[int], bytes]) -> pa.Array:
+    """``count`` random row handles: fixed_size_binary(16)[count]."""
+    return pa.Array.from_buffers(TOKEN_TYPE, count, [None, pa.py_buffer(rng(count * HANDLE_BYTES))], 0)

@@ -1,0 +1,1 @@
+"""What every member of a collaboration does: know the others, verify the room, talk to it."""

@@ -1,0 +1,1 @@
+"""The room: the neutral party. Thin: service, config, wiring."""
