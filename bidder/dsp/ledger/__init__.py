@@ -1,0 +1,50 @@
+"""The money: budgets, leases, reservations, notices. See docs/LEDGER.md for the rules and why they hold."""
+
+from bidder.dsp.ledger._accounts import Leg, Steps, check_balanced
+from bidder.dsp.ledger._audit import audit
+from bidder.dsp.ledger._book import Book
+from bidder.dsp.ledger._master import Ledger, Master
+from bidder.dsp.ledger._schema import connect
+from bidder.dsp.ledger._store import balance, open_pot, transaction
+from bidder.dsp.ledger._wire import (
+    HEADS_UNLIMITED,
+    Commit,
+    Committed,
+    Count,
+    Kind,
+    Notice,
+    Outcome,
+    Refused,
+    Reply,
+    Request,
+    Sync,
+    Synced,
+    Want,
+)
+
+__all__ = [
+    "HEADS_UNLIMITED",
+    "Book",
+    "Commit",
+    "Committed",
+    "Count",
+    "Kind",
+    "Ledger",
+    "Leg",
+    "Master",
+    "Notice",
+    "Outcome",
+    "Refused",
+    "Reply",
+    "Request",
+    "Steps",
+    "Sync",
+    "Synced",
+    "Want",
+    "audit",
+    "balance",
+    "check_balanced",
+    "connect",
+    "open_pot",
+    "transaction",
+]
