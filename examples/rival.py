@@ -17,6 +17,7 @@ import uvloop
 from bidder.http import Request, Response, Server
 from bidder.openrtb import (
     JSON,
+    Banner,
     Bid,
     BidResponse,
     OpenRtbError,
@@ -48,6 +49,7 @@ class Rival:
         price = self._prices.get(asked.id)
         if price is None:
             return NO_BID
+        width, height = _size(asked.imp[0].banner)
         bid = Bid(
             id=f"r-{asked.id}",
             impid=asked.imp[0].id,
@@ -56,18 +58,20 @@ class Rival:
             adomain=("rival.example",),
             crid="rival-1",
             mtype=1,
-            **_size(asked.imp[0].banner),
+            w=width,
+            h=height,
         )
         answer = BidResponse(id=asked.id, seatbid=(SeatBid(bid=(bid,), seat=SEAT),), cur="CNY")
         return Response(200, encode_response(answer), JSON)
 
 
-def _size(banner: object) -> dict[str, int]:
+def _size(banner: Banner | None) -> tuple[int | None, int | None]:
     """Width and height the banner asks for."""
-    formats = getattr(banner, "format", ())
-    first = formats[0] if formats else banner
-    width, height = getattr(first, "w", None), getattr(first, "h", None)
-    return {"w": width, "h": height} if width and height else {}
+    if banner is None:
+        return None, None
+    if banner.format:
+        return banner.format[0].w, banner.format[0].h
+    return banner.w, banner.h
 
 
 async def serve(listen: str, prices: dict[str, int]) -> None:
