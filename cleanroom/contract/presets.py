@@ -5,7 +5,7 @@ names one may be stricter than it, never laxer (``faults_of``); ``custom`` is bo
 
 What the numbers mean, for delta = 10^-8 (computed by cleanroom.release.accountant, held by a test):
     high: one overlap costs rho 0.005 (noise of standard deviation 10); 30 days at most rho 0.1, for life rho 0.4.
-    low:  one overlap costs rho 0.02 (standard deviation 5); 30 days at most rho 1, for life rho 4.
+    low:  one overlap costs rho 0.01 (standard deviation 7.1); 30 days at most rho 0.5, for life rho 2.
 Thresholds: practice of others is 20 people with noise, 50 with difference checks (docs/CONTRACT.md).
 """
 
@@ -85,23 +85,23 @@ LOW_ASSURANCE = Preset(
     privacy=Privacy(
         delta_exponent=8,
         period_days=30,
-        period_micro_rho=1_000_000,
-        lifetime_micro_rho=4_000_000,
+        period_micro_rho=500_000,
+        lifetime_micro_rho=2_000_000,
         conversions_per_person_max=3,
         conversion_value_max=10_000,
     ),
     costs=MappingProxyType(
         {
-            Operation.OVERLAP: 20_000,
-            Operation.INSIGHT: 200_000,
-            Operation.LOOKALIKE: 100_000,
-            Operation.MEASUREMENT: 100_000,
-            Operation.RECONNECT: 20_000,
-            Operation.ACTIVATION: 20_000,
-            Operation.EXCLUSION: 20_000,
-            Operation.MODEL: 100_000,
-            Operation.PAIR: 20_000,
-            Operation.C3R: 20_000,
+            Operation.OVERLAP: 10_000,
+            Operation.INSIGHT: 100_000,
+            Operation.LOOKALIKE: 50_000,
+            Operation.MEASUREMENT: 50_000,
+            Operation.RECONNECT: 10_000,
+            Operation.ACTIVATION: 10_000,
+            Operation.EXCLUSION: 10_000,
+            Operation.MODEL: 50_000,
+            Operation.PAIR: 10_000,
+            Operation.C3R: 10_000,
         }
     ),
     thresholds=Thresholds(
