@@ -1,0 +1,48 @@
+"""The transparency log: what the room writes before anything leaves, and what an auditor recomputes from it offline.
+
+``Log`` is the tree on disk (C2SP tlog-tiles), ``RoomLog`` the events in it, ``verify_log`` the auditor. See docs/LOG.md.
+"""
+
+from cleanroom.tlog._checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, sign_checkpoint
+from cleanroom.tlog._disclosures import Disclosures, GivenOpenings, OpeningSource
+from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
+from cleanroom.tlog._log import Log
+from cleanroom.tlog._merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
+from cleanroom.tlog._note import Note, NoteKey, cosign, sign_note
+from cleanroom.tlog._reader import TileReader
+from cleanroom.tlog._room import Receipt, RoomLog
+from cleanroom.tlog._source import DirectorySource, FetchSource, Source, read_checkpoint
+from cleanroom.tlog._store import Head, LogStore, SqliteLogStore
+
+__all__ = [
+    "Checkpoint",
+    "DirectorySource",
+    "Disclosures",
+    "Event",
+    "FetchSource",
+    "GivenOpenings",
+    "Head",
+    "Leaf",
+    "Log",
+    "LogStore",
+    "Note",
+    "NoteKey",
+    "OpenedCheckpoint",
+    "Opening",
+    "OpeningSource",
+    "Receipt",
+    "RoomLog",
+    "Source",
+    "SqliteLogStore",
+    "TileReader",
+    "cosign",
+    "decode_entry",
+    "leaf_hash",
+    "node_hash",
+    "open_checkpoint",
+    "read_checkpoint",
+    "sign_checkpoint",
+    "sign_note",
+    "verify_consistency",
+    "verify_inclusion",
+]
