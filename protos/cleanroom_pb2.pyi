@@ -97,18 +97,20 @@ class EvaluateResponse(_message.Message):
     def __init__(self, sealed: _Optional[bytes] = ...) -> None: ...
 
 class UploadBegin(_message.Message):
-    __slots__ = ("collaboration", "header", "chunks", "root", "signature")
+    __slots__ = ("collaboration", "preamble", "chunks", "root", "signature", "consent")
     COLLABORATION_FIELD_NUMBER: _ClassVar[int]
-    HEADER_FIELD_NUMBER: _ClassVar[int]
+    PREAMBLE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_FIELD_NUMBER: _ClassVar[int]
     collaboration: str
-    header: bytes
+    preamble: bytes
     chunks: int
     root: bytes
     signature: bytes
-    def __init__(self, collaboration: _Optional[str] = ..., header: _Optional[bytes] = ..., chunks: _Optional[int] = ..., root: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    consent: bytes
+    def __init__(self, collaboration: _Optional[str] = ..., preamble: _Optional[bytes] = ..., chunks: _Optional[int] = ..., root: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., consent: _Optional[bytes] = ...) -> None: ...
 
 class UploadRef(_message.Message):
     __slots__ = ("upload",)
@@ -211,18 +213,14 @@ class Blob(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ReleaseReply(_message.Message):
-    __slots__ = ("release", "suppressed", "figures", "salt", "receipt")
-    RELEASE_FIELD_NUMBER: _ClassVar[int]
-    SUPPRESSED_FIELD_NUMBER: _ClassVar[int]
-    FIGURES_FIELD_NUMBER: _ClassVar[int]
-    SALT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("payload", "receipt", "audience")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
-    release: str
-    suppressed: bool
-    figures: bytes
-    salt: bytes
+    AUDIENCE_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
     receipt: Receipt
-    def __init__(self, release: _Optional[str] = ..., suppressed: _Optional[bool] = ..., figures: _Optional[bytes] = ..., salt: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+    audience: str
+    def __init__(self, payload: _Optional[bytes] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., audience: _Optional[str] = ...) -> None: ...
 
 class LogPath(_message.Message):
     __slots__ = ("path",)
