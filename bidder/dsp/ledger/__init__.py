@@ -5,6 +5,7 @@ from bidder.dsp.ledger._audit import audit
 from bidder.dsp.ledger._book import Book
 from bidder.dsp.ledger._master import Ledger, Master
 from bidder.dsp.ledger._schema import connect
+from bidder.dsp.ledger._service import LedgerClient, LedgerServer
 from bidder.dsp.ledger._store import balance, open_pot, transaction
 from bidder.dsp.ledger._wire import (
     HEADS_UNLIMITED,
@@ -30,6 +31,8 @@ __all__ = [
     "Count",
     "Kind",
     "Ledger",
+    "LedgerClient",
+    "LedgerServer",
     "Leg",
     "Master",
     "Notice",
