@@ -10,10 +10,17 @@ from cleanroom.oprf._sodium import SodiumGroup
 from cleanroom.oprf._suite import RISTRETTO255, Suite
 from cleanroom.oprf.errors import KernelError
 
+try:
+    from cleanroom.oprf import _native
+except ImportError:  # built without a compiler: the package is whole, and slower
+    _native = None  # type: ignore[assignment]
 
+
+@lru_cache(maxsize=1)
 def available_kernels() -> tuple[str, ...]:
     """The kernels of ristretto255-SHA512 on this machine, fastest first."""
-    return ("libsodium",)
+    native = () if _native is None else tuple(reversed(_native.paths()))
+    return (*native, SodiumGroup.name)
 
 
 def kernel_name() -> str:
@@ -34,4 +41,4 @@ def group_of(suite: Suite = RISTRETTO255, kernel: str | None = None) -> Group:
     name = kernel or kernel_name()
     if name not in available_kernels():
         raise KernelError(f"kernel {name!r} is not available here; there are {', '.join(available_kernels())}")
-    return SodiumGroup()
+    return SodiumGroup() if name == SodiumGroup.name else _native.NativeGroup(name)
