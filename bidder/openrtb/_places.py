@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from bidder.openrtb._base import ext_values
 from bidder.openrtb._lenient import reader
 from bidder.openrtb.context import Regs, Source, User
+from bidder.openrtb.errors import RequestInvalid
 from bidder.openrtb.request import BidRequest
 
 _MOVED: Final[dict[type[msgspec.Struct], tuple[tuple[str, bytes], ...]]] = {
@@ -23,22 +25,25 @@ _EMPTY: Final = (None, (), "")
 
 
 def adopt_old_places(request: BidRequest) -> BidRequest:
-    """``request`` with moved fields filled from ``ext``; the request itself when there is nothing to move."""
+    """``request`` with moved fields filled from ``ext``; the request itself when there is nothing to move.
+
+    Raises: RequestInvalid: an ``ext`` that seems to hold one of them cannot be read.
+    """
     changes: dict[str, Any] = {}
     for name, holder in (("regs", request.regs), ("user", request.user), ("source", request.source)):
         if holder is not None and len(raw := bytes(holder.ext)):
-            moved = _moved(holder, raw)
+            moved = _moved(name, holder, raw)
             if moved is not holder:
                 changes[name] = moved
     return msgspec.structs.replace(request, **changes) if changes else request
 
 
-def _moved(holder: Any, raw: bytes) -> Any:
+def _moved(name: str, holder: Any, raw: bytes) -> Any:
     wanted = [f for f, key in _MOVED[type(holder)] if getattr(holder, f) in _EMPTY and key in raw]
     if not wanted:
         return holder
-    values = msgspec.json.decode(raw)
-    if not isinstance(values, dict):
-        return holder
+    values = ext_values(holder.ext)
+    if values is None:
+        raise RequestInvalid(f"{name}.ext", "cannot be read, and mentions what used to stand there")
     found = _READ[type(holder)]({k: v for k, v in values.items() if k in wanted})
     return msgspec.structs.replace(holder, **{f: getattr(found, f) for f in wanted})

@@ -19,6 +19,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from msgspec import inspect
 
+from bidder.openrtb._base import ext_values
 from bidder.openrtb._lenient import CRITICAL, Unreadable
 from bidder.openrtb.request import BidRequest
 from bidder.openrtb.response import BidResponse
@@ -103,12 +104,12 @@ def _fill_repeated(container: Any, field: Any, value: Any) -> None:
         return
 
 
-def _float(path: str, critical: bool) -> Read:
-    def read(value: Any, _at: str) -> Any:
+def _float(critical: bool) -> Read:
+    def read(value: Any, at: str) -> Any:
         if math.isfinite(value):
             return value
         if critical:
-            raise Unreadable(path, "a finite number")
+            raise Unreadable(at, "a finite number")
         return None
 
     return read
@@ -163,8 +164,7 @@ class Codec:
                 lambda message, name, value: getattr(message, name).extend(value)
             )
         if isinstance(kind, inspect.FloatType):
-            name = f"{cls.__name__}.{field.name}"
-            return _float(field.name, name in CRITICAL), setattr
+            return _float(f"{cls.__name__}.{field.name}" in CRITICAL), setattr
         if wire.type == FieldDescriptor.TYPE_BOOL:
             return (lambda value, _at: int(value)), (lambda message, name, value: setattr(message, name, bool(value)))
         return None, setattr
@@ -211,7 +211,7 @@ def _child(message: Message, name: str) -> Any:
 
 def _write_ext(message: Message, name: str, value: msgspec.Raw) -> None:
     if len(bytes(value)) > 0:
-        fill(_child(message, name), msgspec.json.decode(value))
+        fill(_child(message, name), ext_values(value))
 
 
 REQUEST: Final = Codec(BidRequest, openrtb_pb2.BidRequest.DESCRIPTOR)

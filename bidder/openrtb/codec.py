@@ -124,6 +124,7 @@ def decompress(body: bytes, content_encoding: str, error: type[OpenRtbError]) ->
 
 def _decode_json(body: bytes, fast: Callable[[bytes], _T], slow: Callable[[Any], Any], error: type[OpenRtbError]) -> _T:
     try:
+        str(body, "utf-8")  # an ext is passed on undecoded and must not carry broken text into the next process
         return fast(body)
     except msgspec.ValidationError:
         pass  # a wrong type or a missing field: read it the tolerant way, which names what is fatal

@@ -17,12 +17,11 @@ CpmMicros = NewType("CpmMicros", int)
 Nanos = NewType("Nanos", int)
 """Billionths of a currency unit."""
 
-PRICE_CPM_MAX: Final = 1_000_000.0
-"""A million units per mille is a thousand an impression: above it a price is a unit error, not an offer."""
+PRICE_CPM_MAX: Final = 10_000_000.0
+"""Ten thousand units an impression: above it a price is a unit error, not an offer. Real floors of 1,249,995 exist."""
 MICROS: Final = 1_000_000
-_NEAR_TIE: Final = (
-    0.499  # the float product errs by under 2**-13 below PRICE_CPM_MAX * 1e6, so only near ties need decimals
-)
+_NEAR_TIE: Final = 0.49
+"""Up to PRICE_CPM_MAX the float product errs by under 0.002, so only products near a tie need decimals."""
 
 
 def cpm_micros(price: float) -> CpmMicros:
