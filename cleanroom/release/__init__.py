@@ -1,0 +1,55 @@
+"""The one door out of the room: guard, budget, noise, threshold, log entry, answer. See docs/RELEASE.md."""
+
+from cleanroom.release.accountant import epsilon, micro_rho, sigma_milli
+from cleanroom.release.answer import Answer, Cells, open_payload
+from cleanroom.release.figures import (
+    Figure,
+    Figures,
+    audience_size,
+    bounded_sum,
+    histogram,
+    overlap,
+    population_histogram,
+)
+from cleanroom.release.gate import Contracts, Gate, Released, Suppressed
+from cleanroom.release.guard import OwnRows, Sketcher, sketch
+from cleanroom.release.log import ReleaseLog, ReleaseReceipt
+from cleanroom.release.noise import NoiseSource, OpenDpNoise
+from cleanroom.release.pace import Pace, WallPace
+from cleanroom.release.request import ReleaseRequest
+from cleanroom.release.sqlite_store import SqliteBudgetStore
+from cleanroom.release.store import Account, Balance, BudgetStore
+
+__all__ = [
+    "Account",
+    "Answer",
+    "Balance",
+    "BudgetStore",
+    "Cells",
+    "Contracts",
+    "Figure",
+    "Figures",
+    "Gate",
+    "NoiseSource",
+    "OpenDpNoise",
+    "OwnRows",
+    "Pace",
+    "ReleaseLog",
+    "ReleaseReceipt",
+    "ReleaseRequest",
+    "Released",
+    "Sketcher",
+    "SqliteBudgetStore",
+    "Suppressed",
+    "WallPace",
+    "audience_size",
+    "bounded_sum",
+    "epsilon",
+    "histogram",
+    "micro_rho",
+    "open_payload",
+    "overlap",
+    "population_histogram",
+    "sigma_milli",
+    "sketch",
+]

@@ -50,6 +50,8 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     figures: dict[str, Cells]
     micro_rho: int
     rounding: int
+    inputs: str
+    """Salted commitment to true values and noisy values, hex: what a supervised opening is held against."""
     salt: bytes
     """Opens the commitment in the log."""
 
@@ -83,16 +85,15 @@ def open_payload(payload: bytes, commitment: bytes | None = None) -> Answer:
 
     Run by: the recipient. Raises: OutputInvalid.
     """
-    length = int.from_bytes(payload[:4], "big")
-    body, rest = payload[4 : 4 + length], payload[4 + length :]
-    if len(payload) % SIZE_STEP or len(body) != length or any(rest):
-        raise OutputInvalid("payload: cut, extended or padded with other than zeros")
+    body = payload[4 : 4 + int.from_bytes(payload[:4], "big")]
     try:
         answer = msgspec.convert(parse_canonical(body), Answer)
     except (CanonicalInvalid, msgspec.ValidationError):
         raise OutputInvalid("payload: not an answer") from None
     if len(answer.salt) != SALT_BYTES:
         raise OutputInvalid(f"payload: the salt has {SALT_BYTES} bytes")
+    if answer.payload() != payload:
+        raise OutputInvalid("payload: cut, extended, or padded with other than zeros")
     if commitment is not None and not hmac.compare_digest(answer.commitment(), commitment):
         raise OutputInvalid("the answer is not the one the log committed to")
     return answer

@@ -2,13 +2,14 @@
 
     reserve -> draw -> log        one row a question; each step commits before the next begins
 
-``reserve`` takes the cost out of every account the release draws on, or none. ``draw`` keeps the first noisy answer for
-good: a second draw for the same question gets the first one back, so noise is never drawn twice for one cost.
+``reserve`` takes the cost out of every account the release draws on, or none. ``draw`` keeps the first noisy answer
+for good: a second draw for the same question gets the first one back, so noise is never drawn twice for one cost.
 ``mark_logged`` keeps the receipt of the log entry; only then may the answer leave. A cost once taken is never given
 back: whether a computation failed may depend on private data.
 
 Accounts are (population, recipient's legal entity). Every contract that ever charged an account leaves its terms there,
-and the strictest of all of them binds every later charge: a second collaboration buys nothing.
+and the strictest of all of them binds every later charge: a second collaboration buys nothing. A charge counts towards
+the period from its reservation until one period after its log entry, so no order of entries in the log shows more.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Account:
 
     population: str
     """Entity and population whose people are protected."""
-    recipient: str
+    entity: str
     """Legal entity that learns."""
 
 
@@ -45,7 +46,9 @@ class Charge:
     """What a release takes, from which accounts, under which terms."""
 
     question: str
-    """Hex hash of the canonical question: the same question is never charged twice."""
+    """Hex hash of question, population and recipient: the same one is never charged twice."""
+    inquiry: str
+    """Hex hash of the question alone: two recipients who ask the same get the same noise."""
     release: str
     collaboration: str
     operation: str
@@ -61,9 +64,23 @@ class Balance:
 
     account: Account
     spent: int
-    spent_in_period: int
-    lifetime_cap: int
-    period_cap: int
+    lifetime_left: int
+    period_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a draw keeps. All three are canonical JSON."""
+
+    answer: bytes
+    """What leaves."""
+    noisy: bytes = field(repr=False)
+    """Noisy values before threshold and rounding: reused when another recipient asks the same."""
+    witness: bytes = field(repr=False)
+    """True values and salt: what a supervised opening shows. Private."""
+    suppressed: bool
+    body: bytes
+    """The log entry, but for the balances, which are taken when it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +90,23 @@ class Record:
     question: str
     release: str
     collaboration: str
+    operation: str
+    accounts: tuple[Account, ...]
     stage: Stage
-    answer: bytes = field(default=b"", repr=False)
-    """The drawn answer, canonical JSON; empty while reserved."""
-    witness: bytes = field(default=b"", repr=False)
-    """True values and salt, canonical JSON: what a supervised opening shows. Private."""
-    log_kind: str = ""
-    log_body: bytes = field(default=b"", repr=False)
+    drawn: Drawn | None = None
+    receipt: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A sealed output that follows a release: one a release, never exchanged for another."""
+
+    release: str
+    audience: str
+    sealed: bytes
+    """SHA-256 of the sealed bytes."""
+    body: bytes
+    collaboration: str
     receipt: bytes = b""
 
 
@@ -89,26 +116,41 @@ class BudgetStore(Protocol):
     def find(self, question: str) -> Record | None:
         """The question's record, if it was ever reserved."""
 
-    def past(self, accounts: Sequence[Account], space: str, since_ms: int) -> Past:
-        """What the guard may remember: the most releases since then on any account, and earlier lists of the space."""
+    def released(self, release: str) -> Record | None:
+        """The record of a release by its id."""
 
-    def reserve(self, charge: Charge, now_ms: int) -> tuple[Record, tuple[Balance, ...]]:
+    def past(self, accounts: Sequence[Account], space: str, since_ms: int) -> Past:
+        """What the guard may remember: releases since then on the busiest account, and earlier lists of the space."""
+
+    def reserve(self, charge: Charge, now_ms: int) -> Record:
         """Take the cost from every account, or none. A question already there is returned uncharged.
 
         Raises: BudgetExceeded: it would pass a cap of some account; nothing is written.
         """
 
-    def draw(self, question: str, answer: bytes, witness: bytes, log_kind: str, log_body: bytes) -> Record:
-        """Keep the first answer drawn for a question, and return the one that is kept."""
+    def noisy(self, inquiry: str) -> bytes | None:
+        """The noisy values kept for this inquiry, whoever asked it."""
 
-    def mark_logged(self, question: str, receipt: bytes) -> Record:
+    def draw(self, question: str, drawn: Drawn) -> Record:
+        """Keep the first answer drawn for a question; returns the record with the one that is kept."""
+
+    def mark_logged(self, question: str, receipt: bytes, now_ms: int) -> Record:
         """Keep the receipt of the answer's log entry."""
 
     def pending(self) -> list[Record]:
         """Questions drawn but not marked as logged: what a crash left."""
 
     def balances(self, accounts: Sequence[Account], now_ms: int) -> tuple[Balance, ...]:
-        """What each account has spent and may spend."""
+        """What each account has spent and may still spend."""
+
+    def deliver(self, delivery: Delivery) -> Delivery:
+        """Keep the first delivery of a release; returns the one that is kept."""
+
+    def mark_delivered(self, release: str, receipt: bytes) -> Delivery:
+        """Keep the receipt of the delivery's log entry."""
+
+    def undelivered(self) -> list[Delivery]:
+        """Deliveries kept but not marked as logged."""
 
     def count_refusal(self, key: str, now_ms: int) -> int:
         """How often this refusal was given today (UTC), this one included."""
