@@ -6,6 +6,7 @@ from dmp.profile.key import KEY_BYTES, SECRET_BYTES, SECRET_KIND, SECRET_NAME, a
 from dmp.profile.layout import Profile, encode
 from dmp.profile.ops import Describe, Forget, Join, Leave, Op, OptOut
 from dmp.profile.reader import ProfileReader
+from dmp.profile.secret import receive_secret
 from dmp.profile.writer import GONE_MS, NEVER_MS, ProfileWriter
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "aliases",
     "encode",
     "profile_key",
+    "receive_secret",
 ]

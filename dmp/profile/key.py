@@ -35,7 +35,7 @@ PROTOCOL_FORMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "android_id": ("lower",),
         "imei": ("lower",),
         "meid": ("lower",),
-        "mac": ("lower", "lower-bare"),
+        "mac": ("lower-colon", "lower-bare"),
         "email": ("lower",),
         "phone": ("plus", "digits", "national"),
     },
@@ -46,11 +46,12 @@ PROTOCOL_FORMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "android_id": ("lower",),
         "imei": ("lower",),
         "meid": ("upper",),
-        "mac": ("upper-bare", "upper"),
+        "mac": ("upper-bare", "upper-colon"),
     },
 }
 _FOLDED: Final = frozenset({"idfa", "gaid", "oaid", "android_id", "imei", "meid", "mac", "email", "id_card"})
 _COUNTRY: Final = "86"  # the country whose national form goes without its prefix in requests
+_NO_SEPARATORS: Final = {ord(c): None for c in ":-."}
 DERIVED: Final = ("md5", "sha1", "sha256")  # the encodings a request may carry
 
 
@@ -64,6 +65,8 @@ def profile_key(kind: str, encoding: str, canonical: str | bytes, secret: bytes)
     value = canonical.encode() if isinstance(canonical, str) else canonical
     if encoding != "raw" or kind in _FOLDED:
         value = value.lower()
+        if kind == "mac":
+            value = value.translate(None, b":-.")
     elif kind == "phone":
         value = value.lstrip(b"+")
     if encoding not in ENCODINGS or not kind or b"|" in kind.encode() or not 0 < len(value) <= VALUE_BYTES_MAX:
@@ -117,4 +120,7 @@ def _form(value: str, name: str) -> str:
         short = name == "national" and digits.startswith(_COUNTRY) and len(digits) == len(_COUNTRY) + 11
         return digits[len(_COUNTRY) :] if short else digits
     folded = value.upper() if name.startswith("upper") else value.lower()
-    return folded.replace(":", "").replace("-", "") if name.endswith("-bare") else folded
+    if name in ("lower", "upper"):
+        return folded
+    bare = folded.translate(_NO_SEPARATORS)
+    return bare if name.endswith("-bare") else ":".join(bare[i : i + 2] for i in range(0, len(bare), 2))

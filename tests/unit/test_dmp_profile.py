@@ -91,6 +91,10 @@ def test_every_form_a_protocol_hashes_leads_to_the_same_person() -> None:
     for text in ("13800138000", "8613800138000", "+8613800138000"):
         assert profile_key("phone", "raw", text, SECRET) in phone
         assert profile_key("phone", "md5", hashlib.md5(text.encode()).hexdigest(), SECRET) in phone
+    mac = set(alias_keys("mac", "raw", "0AB1C2D3E4F5", SECRET))
+    for text in ("0A:B1:C2:D3:E4:F5", "0ab1c2d3e4f5", "0a:b1:c2:d3:e4:f5", "0AB1C2D3E4F5"):
+        assert profile_key("mac", "raw", text, SECRET) in mac
+        assert profile_key("mac", "sha1", hashlib.sha1(text.encode()).hexdigest(), SECRET) in mac
     assert list(aliases("imei", "md5", "AB" * 16)) == [("md5", "ab" * 16)]
     with pytest.raises(KeyInvalid):
         list(aliases("imei", "md5", "ab"))

@@ -1,0 +1,1 @@
+"""Audiences: sealed ones opened, computed ones defined as data."""
