@@ -1,12 +1,13 @@
 """Notice tokens: what a notice's URL carries, signed, so that any worker can account for a bid it never saw.
 
     60 bytes, little-endian: lease u64 | seq u64 | reserved nanos u64 | hold until ms u64 | stamp ms u64 |
-    campaign u32 | creative u16 | stage u16 | exchange u16 | head u8 | flags u8 | person u64   then 16 bytes of HMAC-SHA256
+    campaign u32 | creative u16 | stage u16 | exchange u16 | head u8 | flags u8 | person u64
+    then 18 bytes of HMAC-SHA256 over them; base64url, 104 characters
 
-Two purposes, two keys derived from one: a *server* token stands in win, billing and loss URLs that only the exchange sees;
-a *browser* token stands in click, impression and conversion URLs that anybody may see, and cannot bill. Threat model: the
-holder of one token learns its bid's amounts, and can make neither another token nor one of the other purpose.
-The token names no device: ``person`` is a keyed hash that is of no use outside this process group.
+Two purposes, two keys derived from one: a *server* token stands in win, billing and loss URLs that only the exchange
+sees; a *browser* token stands in click, impression and conversion URLs that anybody may see, and cannot bill. Threat
+model: the holder of one token learns its bid's amounts, and can make neither another token nor one of the other
+purpose. The token names no device: ``person`` is a keyed hash that is of no use outside this process group.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final, NamedTuple
 from bidder.dsp._errors import NoticeExpired, NoticeInvalid
 
 _BODY: Final = Struct("<QQQQQIHHHBBQ")
-MAC_BYTES: Final = 16
+MAC_BYTES: Final = 18  # 144 bits, and no padding in base64
 TOKEN_CHARS: Final = 4 * (_BODY.size + MAC_BYTES) // 3
 LATE_MS_MAX: Final = 3 * 86_400_000  # a notice is taken, late or not, for three days after its hold; then refused
 KEY_BYTES: Final = 32

@@ -158,7 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_answered_is_there(self) -> None:
         if hasattr(self, "con"):
-            there = {(lease, seq) for lease, seq in self.con.execute("SELECT lease, seq FROM notice WHERE head = 0")}
+            there = {(lease, seq) for lease, seq in self.con.execute("SELECT lease, seq FROM notice WHERE slot = 0")}
             assert set(self.acked) <= there
 
     def teardown(self) -> None:

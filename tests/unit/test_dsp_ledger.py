@@ -56,8 +56,8 @@ class Bench:
         book.synced(answer)
         return answer
 
-    def tell(self, kind: Kind, held: tuple[int, int], nanos: int, *, reserved: int = 100, until: int = 0) -> Outcome:
-        notice = Notice(kind, *held, nanos, reserved, 0, until or self.now_ms + 5_000, POT, "adx")
+    def tell(self, kind: Kind, held: tuple[int, int], nanos: int, *, until: int = 0, heads: int = 0) -> Outcome:
+        notice = Notice(kind, *held, nanos, 100, heads, until or self.now_ms + 5_000, POT, "adx")
         (answer,) = self.master.batch([Commit([notice])])
         assert isinstance(answer, Committed)
         return answer.outcomes[0]
@@ -197,8 +197,8 @@ def test_nothing_is_granted_outside_the_pots_days(tmp_path: Path) -> None:
 def test_heads_are_an_allowance_of_their_own(tmp_path: Path) -> None:
     bench = Bench(tmp_path, heads=2)
     book, held = ready(bench)
-    assert bench.tell(Kind.HEAD, held, 0) is Outcome.HEAD
-    assert bench.tell(Kind.HEAD, held, 0) is Outcome.DUPLICATE
+    assert bench.tell(Kind.CONVERSION, held, 0, heads=1) is Outcome.COUNTED
+    assert bench.tell(Kind.CONVERSION, held, 0, heads=1) is Outcome.DUPLICATE
     assert balance(bench.con, f"pot/{POT}/charged")[1] == 1
     assert book.reserve(POT, 1, 3, bench.now_ms) is None
 

@@ -14,6 +14,7 @@ from bidder.dsp.ledger._wire import HEADS_UNLIMITED, Count, LeaseState, Resolved
 
 AHEAD_BEATS: Final = 3  # how many beats' demand a lease should hold free: one may be lost, one is under way
 FORGET_BEATS: Final = 8  # a lease without money and demand for so long is left to end
+FADE: Final = 0.995  # memory of the share of bids that end in a charge: some two hundred
 BUCKET_MS: Final = 250  # reservations ending in the same quarter second are looked at together
 
 
@@ -34,6 +35,11 @@ class Hold:
     unit_nanos: int = 1
     idle_beats: int = 0
     failed: bool = False  # a reservation found too little since the last sync
+    charged_nanos: int = 0  # of the whole pot, at the last beat
+    sharing: int = 1
+    open_nanos: int = 0
+    settled: float = 10.0  # recent reservations that ended, in units of money set aside, fading
+    spent: float = 3.0  # what of them was charged; begins as if three in ten were
     open: dict[int, tuple[int, int]] = field(default_factory=dict)  # seq -> (nanos, heads)
     buckets: dict[int, list[int]] = field(default_factory=dict)
 
@@ -72,6 +78,7 @@ class Book:
         hold.free_heads -= heads
         self._seq = seq = self._seq + 1
         hold.open[seq] = (nanos, heads)
+        hold.open_nanos += nanos
         bucket = hold.buckets.get(hold_until_ms // BUCKET_MS)
         if bucket is None:
             bucket = hold.buckets[hold_until_ms // BUCKET_MS] = []
@@ -87,6 +94,13 @@ class Book:
     def free_nanos(self, pot: str) -> int:
         hold = self._holds.get(pot)
         return hold.free_nanos if hold is not None else 0
+
+    def expected_nanos(self, pot: str) -> int:
+        """The pot's spend as it will look when bids under way have ended as recent ones did."""
+        hold = self._holds.get(pot)
+        if hold is None:
+            return 0
+        return hold.charged_nanos + int(hold.open_nanos * hold.sharing * hold.spent / hold.settled)
 
     def reserved_nanos(self) -> int:
         """Set aside and undecided, over all pots."""
@@ -160,6 +174,8 @@ class Book:
         hold.free_heads += state.granted_heads
         hold.hold_until_ms = state.hold_until_ms
         hold.dry = state.dry
+        hold.charged_nanos = state.charged_nanos
+        hold.sharing = state.sharing
 
     def _resolve(self, line: Resolved) -> None:
         hold = self._by_lease.get(line.lease)
@@ -171,6 +187,9 @@ class Book:
         if held is not None:
             hold.free_nanos += held[0] - spent_nanos
             hold.free_heads += held[1] - spent_heads
+            hold.open_nanos -= held[0]
+            hold.settled = hold.settled * FADE + held[0] / hold.unit_nanos
+            hold.spent = hold.spent * FADE + spent_nanos / hold.unit_nanos
 
     def _expire(self, now_ms: int) -> None:
         """Free what ended, without a notice, before a time up to which all commits are known."""

@@ -25,6 +25,7 @@ from bidder.dsp.ledger import _accounts as accounts
 from bidder.dsp.ledger._accounts import Leg, Steps
 from bidder.dsp.ledger._store import Lease, balance, transaction
 from bidder.dsp.ledger._wire import (
+    EVENT_NAMES,
     Commit,
     Committed,
     Count,
@@ -81,7 +82,7 @@ class Master:
         self._outbox: dict[tuple[str, int], deque[Resolved]] = {}
         for n, lease_id, seq, nanos, heads in self._con.execute(
             "SELECT n, lease, seq, notice.nanos, notice.heads FROM notice JOIN lease ON lease.id = notice.lease"
-            " WHERE open = 1 AND head = 0 AND outcome IN (1, 2) ORDER BY n"
+            " WHERE open = 1 AND slot = 0 AND outcome IN (1, 2) ORDER BY n"
         ):
             self._tell(self._leases[lease_id], Resolved(n, lease_id, seq, nanos, heads))
 
@@ -151,7 +152,9 @@ class Master:
         nanos, heads, dry = self._grant(lease, want, steps)
         lease.hold_until_ms = self._now_ms + self._hold_ms
         self._touched.add(lease.id)
-        return LeaseState(want.pot, lease.id, nanos, heads, lease.hold_until_ms, dry)
+        charged, _ = balance(self._con, accounts.charged(want.pot), steps)
+        sharing = sum(1 for other in self._leases.values() if other.pot == want.pot)
+        return LeaseState(want.pot, lease.id, nanos, heads, lease.hold_until_ms, dry, charged, sharing)
 
     def _open_lease(self, request: Sync, pot: str) -> Lease:
         lease = Lease(self._next_lease, pot, request.worker, request.epoch, 0, 0, self._now_ms + self._hold_ms)
@@ -183,16 +186,15 @@ class Master:
     # -- notices
 
     def _commit(self, notice: Notice, steps: Steps) -> Outcome:
-        is_head = 1 if notice.kind is Kind.HEAD else 0
         row = self._con.execute(
-            "SELECT n, outcome FROM notice WHERE lease = ? AND seq = ? AND head = ?",
-            (notice.lease, notice.seq, is_head),
+            "SELECT n, outcome FROM notice WHERE lease = ? AND seq = ? AND slot = ?",
+            (notice.lease, notice.seq, _slot(notice.kind)),
         ).fetchone()
         lost_before = row is not None and row[1] == Outcome.LOST and notice.kind is Kind.BILL
         if row is not None and not lost_before:
             return Outcome.DUPLICATE
-        if notice.kind is Kind.HEAD:
-            return self._record(notice, Outcome.HEAD, 0, self._head(notice, steps))
+        if notice.kind in EVENT_NAMES:
+            return self._event(notice, steps)
         lease = self._leases.get(notice.lease)
         in_time = lease is not None and not lost_before and self._now_ms <= notice.hold_until_ms
         if notice.kind is Kind.LOSS:
@@ -204,6 +206,11 @@ class Master:
                 return Outcome.LATE
             return self._record(notice, Outcome.LATE, 0, 0)
         return self._charge(notice, lease, steps)
+
+    def _event(self, notice: Notice, steps: Steps) -> Outcome:
+        self._report(notice, EVENT_NAMES[notice.kind], 0)
+        heads = self._head(notice, steps) if notice.heads else 0
+        return self._record(notice, Outcome.COUNTED, 0, heads)
 
     def _charge(self, notice: Notice, lease: Lease, steps: Steps) -> Outcome:
         """Charge at most what was reserved and the lease holds; what is billed above it we owe ourselves."""
@@ -217,11 +224,12 @@ class Master:
         self._touched.add(lease.id)
         outcome = self._record(notice, Outcome.CHARGED, nanos, heads)
         self._tell(lease, Resolved(self._next_n - 1, lease.id, notice.seq, nanos, heads))
-        self._report(lease.pot, notice.exchange, nanos)
+        self._report(notice, "billed", nanos)
         return outcome
 
     def _lose(self, notice: Notice, lease: Lease | None) -> Outcome:
         outcome = self._record(notice, Outcome.LOST, 0, 0)
+        self._report(notice, "loss", 0)
         if lease is not None:
             self._tell(lease, Resolved(self._next_n - 1, lease.id, notice.seq, 0, 0))
         return outcome
@@ -238,10 +246,9 @@ class Master:
         return 1
 
     def _record(self, notice: Notice, outcome: Outcome, nanos: int, heads: int) -> Outcome:
-        is_head = 1 if notice.kind is Kind.HEAD else 0
         self._con.execute(
             "INSERT INTO notice VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._next_n, notice.lease, notice.seq, is_head, outcome, nanos, heads, self._now_ms),
+            (self._next_n, notice.lease, notice.seq, _slot(notice.kind), outcome, nanos, heads, self._now_ms),
         )
         self._next_n += 1
         return outcome
@@ -259,9 +266,9 @@ class Master:
         told = list(islice(box, RESOLVED_MAX))
         return told, told[-1].n if told else cursor, len(told) == len(box)
 
-    def _report(self, pot: str, exchange: str, nanos: int) -> None:
-        hour = self._now_ms // HOUR_MS
-        self._add_report(pot.rsplit(".", 1)[0], exchange, hour, "billed", 1, nanos)
+    def _report(self, notice: Notice, event: str, nanos: int) -> None:
+        campaign = notice.pot.rsplit(".", 1)[0]
+        self._add_report(campaign, notice.exchange, self._now_ms // HOUR_MS, event, 1, nanos)
 
     def _count(self, counts: Sequence[Count]) -> None:
         for line in counts:
@@ -277,3 +284,8 @@ class Master:
 
 def _move(source: str, target: str, nanos: int, heads: int) -> tuple[Leg, Leg]:
     return Leg(source, -nanos, -heads), Leg(target, nanos, heads)
+
+
+def _slot(kind: Kind) -> int:
+    """What a notice is unique by, beside its bid: a bill and a loss exclude one another."""
+    return 0 if kind in (Kind.BILL, Kind.LOSS) else int(kind)

@@ -1,8 +1,8 @@
 """The ledger over a Unix socket: frames of a length and msgpack, group commit by construction.
 
 While one transaction waits for its fsync, requests of all workers pile up in the socket buffers; the next transaction
-takes them together. A request is answered only after the commit that holds it. Threat model: the socket's folder is ours
-alone (0700); a frame above FRAME_BYTES_MAX or one that does not decode ends the connection.
+takes them together. A request is answered only after the commit that holds it. Threat model: the socket's folder is
+ours alone (0700); a frame above FRAME_BYTES_MAX or one that does not decode ends the connection.
 """
 
 from __future__ import annotations

@@ -15,7 +15,18 @@ class Kind(IntEnum):
 
     BILL = 1  # the exchange charges for it
     LOSS = 2  # it did not win: its reservation is free again
-    HEAD = 3  # a head was won by it (a conversion), counted against the stage's heads
+    WIN = 3  # it won; no money yet
+    IMPRESSION = 4
+    CLICK = 5
+    CONVERSION = 6
+
+
+EVENT_NAMES: Final = {
+    Kind.WIN: "win",
+    Kind.IMPRESSION: "impression",
+    Kind.CLICK: "click",
+    Kind.CONVERSION: "conversion",
+}
 
 
 class Outcome(IntEnum):
@@ -24,19 +35,19 @@ class Outcome(IntEnum):
     CHARGED = 1
     LOST = 2
     LATE = 3  # owed to the exchange, never charged to the campaign
-    HEAD = 4
+    COUNTED = 4  # an event without money
     DUPLICATE = 5  # was counted before; nothing moved
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
-    """One notice, from a token that has been verified. Unique by (lease, seq, money or head)."""
+    """One notice, from a token that has been verified. Unique by (lease, seq, kind); a bill and a loss are one kind."""
 
     kind: Kind
     lease: int
     seq: int
-    nanos: int  # billed price; 0 for a loss or a head
+    nanos: int  # billed price; 0 for all but bills
     reserved_nanos: int
-    heads: int  # 1 when the impression itself is the head
+    heads: int  # 1 when this event is what the stage counts heads by
     hold_until_ms: int  # end of this reservation, by the ledger's clock
     pot: str
     exchange: str
@@ -89,6 +100,8 @@ class LeaseState(msgspec.Struct, frozen=True, array_like=True):
     granted_heads: int
     hold_until_ms: int  # no reservation under the lease may end later
     dry: bool  # the pot has nothing left to grant now
+    charged_nanos: int  # of the whole pot
+    sharing: int  # leases on the pot, this one included
 
 
 class Resolved(msgspec.Struct, frozen=True, array_like=True):
