@@ -30,12 +30,13 @@ class Exchange(asyncio.Protocol):
         self._keep_alive = True
         self.answered = False  # a byte of the present answer has come
         self.since = loop.time()  # idle since
+        self._parser = httptools.HttpResponseParser(self)
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._headers: list[tuple[str, str]] = []
         self._header_bytes = 0
+        self._headed = False
         self._chunks: list[bytes] = []
         self._body_bytes = 0
 
@@ -102,9 +103,12 @@ class Exchange(asyncio.Protocol):
 
     def _framed(self) -> bool:
         names = {name for name, _ in self._headers}
-        return not self._headers or bool(names & {"content-length", "transfer-encoding"})
+        return not self._headed or bool(names & {"content-length", "transfer-encoding"})
 
     # --- httptools ---
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
@@ -121,7 +125,7 @@ class Exchange(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._headers.clear()
+            self._begin()
             return  # an interim answer; the real one follows
         if not self._busy:
             self.close()  # a second answer to one request
@@ -137,18 +141,12 @@ class Exchange(asyncio.Protocol):
             self._timer = None
         if keep and self.usable:
             self.since = self._loop.time()
-            self._begin_next()
+            self._begin()
+            self._pool.free(self)
         else:
             self.close()
         if waiter is not None and not waiter.done():
             waiter.set_result(response)
-
-    def _begin_next(self) -> None:
-        self._headers = []
-        self._header_bytes = 0
-        self._chunks = []
-        self._body_bytes = 0
-        self._pool.free(self)
 
     def _fail(self, error: HttpError) -> None:
         waiter, self._waiter = self._waiter, None

@@ -19,9 +19,8 @@ from bidder.http.errors import ConnectFailed, DeadlineExceeded, HttpError, PeerC
 from bidder.http.limits import ClientLimits
 from bidder.http.message import Response
 
-TARGETS_MAX: Final = (
-    10_000  # URLs remembered in parsed form; notice URLs differ each time and are not remembered beyond it
-)
+TARGETS_MAX: Final = 1_000
+"""URLs remembered in parsed form: the bidders' endpoints. Notice URLs differ each time and would only fill it."""
 
 
 @dataclass(frozen=True, slots=True)
