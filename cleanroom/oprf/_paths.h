@@ -5,11 +5,9 @@
 #include "_sha512.h"
 #include "_sum.h"
 
-#if defined(SEALBID_WITH_IFMA) && defined(__x86_64__)
+#if defined(__x86_64__) && !defined(SEALBID_PORTABLE_ONLY)
 #define SEALBID_IFMA 1
 #include "_ifma_batch.h"
-#include "_ifma_sha512.h"
-#include "_ifma_sum.h"
 #endif
 
 typedef struct {
@@ -27,7 +25,7 @@ static const path PATHS[] = {
     {"portable", sizeof(portable_work), sha512_rows_portable, portable_mult, portable_map_mult, portable_map,
      portable_check, portable_sum},
 #ifdef SEALBID_IFMA
-    {"ifma", sizeof(ifma_work), sha512_rows_ifma, ifma_mult, ifma_map_mult, ifma_map, ifma_check, ifma_sum},
+    {"ifma", sizeof(ifma_work), sha512_rows_portable, ifma_mult, ifma_map_mult, ifma_map, ifma_check, portable_sum},
 #endif
 };
 
