@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cleanroom.dataset._errors import DatasetError
+from cleanroom.dataset._extra import Decoy, Planted
 from cleanroom.dataset.header import Column, Expectation, ListHeader
+from cleanroom.dataset.prepare import Prepared, bucket, prepare_rows
 from cleanroom.dataset.receive import Received, receive
 from cleanroom.dataset.sealed import SealedFile, SealedInfo, open_sealed, seal
 from cleanroom.dataset.tables import PLAIN, AtRestKey, PlainTables, Tables, Vault, session
@@ -14,9 +16,12 @@ __all__ = [
     "AtRestKey",
     "Column",
     "DatasetError",
+    "Decoy",
     "Expectation",
     "ListHeader",
     "PlainTables",
+    "Planted",
+    "Prepared",
     "Received",
     "SealedFile",
     "SealedInfo",
@@ -24,7 +29,9 @@ __all__ = [
     "Upload",
     "UploadStore",
     "Vault",
+    "bucket",
     "open_sealed",
+    "prepare_rows",
     "receive",
     "seal",
     "session",

@@ -75,14 +75,14 @@ def _fit(batch: pa.RecordBatch, capacity: int) -> int:
 def _conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     if batch.schema.names != schema.names:
         raise RowsInvalid(f"rows have columns {batch.schema.names}, the header says {schema.names}")
+    if batch.column(ROW).null_count:
+        raise RowsInvalid("a row has no handle")
     try:
         if not batch.schema.equals(schema):
             batch = batch.cast(schema)
         batch.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise RowsInvalid(f"rows do not have the types the header says: {type(error).__name__}") from None
-    if batch.column(ROW).null_count:
-        raise RowsInvalid("a row has no handle")
     return batch
 
 
