@@ -1,9 +1,11 @@
-"""What contract and gate tests are built from: three parties, a contract of theirs, a gate with everything injectable."""
+"""What contract and gate tests are built from: three parties, a contract of theirs, a gate with everything
+injectable.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,9 +98,9 @@ class MemoryLog:
         self.entries.append((kind, collaboration, body))
         return self._receipt(len(self.entries) - 1)
 
-    def find(self, kinds: Sequence[str], collaboration: str, release: str) -> ReleaseReceipt | None:
+    def find(self, kinds: Sequence[str], collaboration: str, fields: Mapping[str, Any]) -> ReleaseReceipt | None:
         for index, (kind, name, body) in enumerate(self.entries):
-            if kind in kinds and name == collaboration and body["release"] == release:
+            if kind in kinds and name == collaboration and fields.items() <= body.items():
                 return self._receipt(index)
         return None
 

@@ -1,10 +1,15 @@
 """The collaboration contract and the consent behind a list. See docs/CONTRACT.md."""
 
+from cleanroom.contract.book import ContractBook, DestroyedKey
 from cleanroom.contract.drafts import amend, new_contract
+from cleanroom.contract.log import EventLog, LogReceipt
 from cleanroom.contract.model import Contract
 from cleanroom.contract.presets import HIGH_ASSURANCE, LOW_ASSURANCE, PRESETS, Preset
+from cleanroom.contract.room_log import RoomEventLog
 from cleanroom.contract.signing import Algorithm, Signature, sign, sign_pq, verify, verify_one
+from cleanroom.contract.sqlite_store import SqliteContractStore
 from cleanroom.contract.states import Event, State, advance
+from cleanroom.contract.store import ContractStore, Stored
 from cleanroom.contract.terms import (
     Cardinality,
     Consent,
@@ -31,9 +36,14 @@ __all__ = [
     "Consent",
     "ConsentClass",
     "Contract",
+    "ContractBook",
+    "ContractStore",
+    "DestroyedKey",
     "Event",
+    "EventLog",
     "Grant",
     "IdRule",
+    "LogReceipt",
     "Match",
     "Member",
     "Operation",
@@ -42,8 +52,11 @@ __all__ = [
     "Privacy",
     "Retention",
     "Role",
+    "RoomEventLog",
     "Signature",
+    "SqliteContractStore",
     "State",
+    "Stored",
     "Tags",
     "Thresholds",
     "advance",

@@ -109,8 +109,7 @@ def verify(contract: Contract, signatures: Iterable[Signature], members: Mapping
         SignatureMissing: a signature is absent or does not verify.
     """
     contract.check()
-    for member in contract.members:
-        _known(member, members)
+    verify_known(contract, members)
     held = set()
     for signature in signatures:
         verify_one(contract, signature, members)
@@ -119,6 +118,12 @@ def verify(contract: Contract, signatures: Iterable[Signature], members: Mapping
     if missing:
         names = ", ".join(sorted(f"{party} ({algorithm})" for party, algorithm in missing))
         raise SignatureMissing(f"not signed by {names}")
+
+
+def verify_known(contract: Contract, members: Mapping[str, bytes]) -> None:
+    """Return if the contract names every member by the key the verifier knows. Raises: MemberUnknown."""
+    for member in contract.members:
+        _known(member, members)
 
 
 def _known(member: Member, members: Mapping[str, bytes]) -> None:

@@ -13,7 +13,7 @@ from cleanroom.release.figures import (
 )
 from cleanroom.release.gate import Contracts, Gate, Released, Suppressed
 from cleanroom.release.guard import OwnRows, Sketcher, sketch
-from cleanroom.release.log import ReleaseLog, ReleaseReceipt
+from cleanroom.release.log import ReleaseReceipt
 from cleanroom.release.noise import NoiseSource, OpenDpNoise
 from cleanroom.release.pace import Pace, WallPace
 from cleanroom.release.request import ReleaseRequest
@@ -34,7 +34,6 @@ __all__ = [
     "OpenDpNoise",
     "OwnRows",
     "Pace",
-    "ReleaseLog",
     "ReleaseReceipt",
     "ReleaseRequest",
     "Released",

@@ -29,7 +29,7 @@ from typing import Any, Protocol
 import msgspec
 
 from cleanroom.canonical import JsonValue, parse_canonical
-from cleanroom.contract import Contract
+from cleanroom.contract import Contract, EventLog
 from cleanroom.contract.errors import NotAllowed, NotInForce
 from cleanroom.contract.terms import DAY_MS
 from cleanroom.release import _draw
@@ -37,7 +37,7 @@ from cleanroom.release.answer import Answer
 from cleanroom.release.errors import BudgetExceeded, GuardRefused, StoreCorrupt
 from cleanroom.release.figures import Figures
 from cleanroom.release.guard import decide
-from cleanroom.release.log import ReleaseLog, ReleaseReceipt
+from cleanroom.release.log import ReleaseReceipt
 from cleanroom.release.noise import NoiseSource
 from cleanroom.release.pace import Pace
 from cleanroom.release.request import ReleaseRequest, query_hash, question_hash
@@ -80,7 +80,7 @@ class Gate:
     def __init__(
         self,
         store: BudgetStore,
-        log: ReleaseLog,
+        log: EventLog,
         noise: NoiseSource,
         clock: Callable[[], int],
         contracts: Contracts,
@@ -190,7 +190,7 @@ class Gate:
         """Write the log entry, unless it is there; ``fresh``: drawn just now, so it cannot be."""
         if record.drawn is None or record.stage is Stage.LOGGED:
             return record
-        found = None if fresh else self._log.find(ANSWER_KINDS, record.collaboration, record.release)
+        found = None if fresh else self._log.find(ANSWER_KINDS, record.collaboration, {"release": record.release})
         if found is None:
             body: dict[str, Any] = msgspec.json.decode(record.drawn.body)
             balances = self._store.balances(record.accounts, self._clock())

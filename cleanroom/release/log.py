@@ -1,37 +1,13 @@
-"""The log as the gate sees it: write an entry, and find one again after a crash."""
+"""Where a release stands in the log, as its recipient is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import msgspec
 
+from cleanroom.contract.log import LogReceipt
 from cleanroom.release.errors import StoreCorrupt
-
-
-class LogReceipt(Protocol):
-    """What a log returns for an entry (cleanroom.tlog.Receipt)."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def leaf_hash(self) -> bytes: ...
-    @property
-    def salt(self) -> bytes: ...
-    @property
-    def size(self) -> int: ...
-
-
-class ReleaseLog(Protocol):
-    """The transparency log. An entry is durable, and in a signed checkpoint, when ``record`` returns."""
-
-    def record(self, kind: str, collaboration: str, body: dict[str, Any]) -> LogReceipt:
-        """Append one entry."""
-
-    def find(self, kinds: Sequence[str], collaboration: str, release: str) -> LogReceipt | None:
-        """The entry of one of these kinds that names this release, if it was ever written."""
 
 
 @dataclass(frozen=True, slots=True)
