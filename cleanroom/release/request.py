@@ -22,12 +22,11 @@ class ReleaseRequest:
     recipient: str
     purpose: str
     query: dict[str, JsonValue]
-    """What is asked, in canonical JSON values; ``conditions`` lists what it is narrowed by."""
+    """What is asked, in canonical JSON values; ``conditions`` lists what it is narrowed by, ``audience: true`` says
+    that an audience is asked for, whose size must meet audience_min and not persons_min."""
     datasets: tuple[str, ...]
     """Hex commitments of the inputs."""
     own: OwnRows
-    audience: bool = False
-    """An audience is what is asked for: its size must meet audience_min, not persons_min."""
 
     def conditions(self) -> int:
         """How many conditions narrow the query. Raises: RequestInvalid."""
@@ -36,10 +35,19 @@ class ReleaseRequest:
             raise RequestInvalid("query.conditions: a list")
         return len(found)
 
+    @property
+    def audience(self) -> bool:
+        """Whether an audience is asked for. Raises: RequestInvalid."""
+        found = self.query.get("audience", False)
+        if not isinstance(found, bool):
+            raise RequestInvalid("query.audience: true or false")
+        return found
+
     def check(self) -> None:
         """Raise RequestInvalid for a malformed request."""
         self.own.check()
         self.conditions()
+        _ = self.audience
         if not 1 <= len(self.datasets) <= DATASETS_MAX or len(set(self.datasets)) != len(self.datasets):
             raise RequestInvalid(f"datasets: 1 to {DATASETS_MAX} commitments, none twice")
         if any(len(name) != 64 or set(name) - set("0123456789abcdef") for name in self.datasets):
@@ -60,7 +68,6 @@ def question_hash(contract: Contract, request: ReleaseRequest, accounts: tuple[A
     value: dict[str, JsonValue] = {
         "operation": request.operation.value,
         "query": request.query,
-        "audience": request.audience,
         "datasets": [*sorted(request.datasets)],
         "accounts": [[account.population, account.entity] for account in accounts],
     }

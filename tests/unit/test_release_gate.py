@@ -92,7 +92,7 @@ def test_the_threshold_is_on_the_noisy_count_and_noise_is_always_drawn() -> None
 
 def test_an_audience_must_meet_the_audience_threshold() -> None:
     rig = Rig()
-    ask = request(Operation.LOOKALIKE, "dmp", audience=True)
+    ask = request(Operation.LOOKALIKE, "dmp", query={"audience": True})
     assert isinstance(rig.gate.release(rig.contract, ask, lambda: audience_size(499)), Suppressed)
     rig = Rig()
     assert isinstance(rig.gate.release(rig.contract, ask, lambda: audience_size(500)), Released)
@@ -166,7 +166,13 @@ def test_refusals_do_not_fill_the_log() -> None:
 
 @pytest.mark.parametrize(
     "over",
-    [{"datasets": ()}, {"datasets": ("ab",)}, {"datasets": ("0" * 64,) * 2}, {"query": {"conditions": 1}}],
+    [
+        {"datasets": ()},
+        {"datasets": ("ab",)},
+        {"datasets": ("0" * 64,) * 2},
+        {"query": {"conditions": 1}},
+        {"query": {"audience": 1}},
+    ],
 )
 def test_malformed_requests(over: dict[str, object]) -> None:
     rig = Rig()
