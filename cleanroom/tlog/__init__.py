@@ -1,8 +1,9 @@
 """The transparency log: what the room writes before anything leaves, and what an auditor recomputes from it offline.
 
-``Log`` is the tree on disk (C2SP tlog-tiles), ``RoomLog`` the events in it, ``verify_log`` the auditor. See docs/LOG.md.
+``Log`` is the tree on disk (C2SP tlog-tiles), ``RoomLog`` the events in it, ``verify_log`` the auditor (docs/LOG.md).
 """
 
+from cleanroom.tlog._audit import verify_log, verify_tree
 from cleanroom.tlog._checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint, sign_checkpoint
 from cleanroom.tlog._disclosures import Disclosures, GivenOpenings, OpeningSource
 from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
@@ -10,11 +11,13 @@ from cleanroom.tlog._log import Log
 from cleanroom.tlog._merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
 from cleanroom.tlog._note import Note, NoteKey, cosign, sign_note
 from cleanroom.tlog._reader import TileReader
+from cleanroom.tlog._report import AuditReport, Violation
 from cleanroom.tlog._room import Receipt, RoomLog
 from cleanroom.tlog._source import DirectorySource, FetchSource, Source, read_checkpoint
 from cleanroom.tlog._store import Head, LogStore, SqliteLogStore
 
 __all__ = [
+    "AuditReport",
     "Checkpoint",
     "DirectorySource",
     "Disclosures",
@@ -35,6 +38,7 @@ __all__ = [
     "Source",
     "SqliteLogStore",
     "TileReader",
+    "Violation",
     "cosign",
     "decode_entry",
     "leaf_hash",
@@ -45,4 +49,6 @@ __all__ = [
     "sign_note",
     "verify_consistency",
     "verify_inclusion",
+    "verify_log",
+    "verify_tree",
 ]

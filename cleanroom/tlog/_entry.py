@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from cleanroom.canonical import canonical, parse_canonical
+from cleanroom.canonical import CanonicalInvalid, canonical, parse_canonical
 from cleanroom.tlog.errors import DisclosureInvalid, EventInvalid
 from cleanroom.tlog.events import Body, TimeMs, check_body
 
@@ -122,7 +122,10 @@ def decode_entry(index: int, entry: bytes) -> Event:
     except msgspec.MsgspecError as error:
         raise EventInvalid(f"entry {index}: {error}") from None
     if not _surely_canonical(entry, envelope):
-        parse_canonical(entry)
+        try:
+            parse_canonical(entry)
+        except CanonicalInvalid as error:
+            raise EventInvalid(f"entry {index}: {error.message}") from None
     body = check_body(envelope.kind, envelope.body)
     return Event(index, envelope.at_ms, envelope.collaboration, envelope.pseudonym, envelope.kind, body)
 

@@ -192,7 +192,7 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ---- one group ---------------------------------------------------------------------------------------------------
+    # ---- one group
 
     def _commit_group(self) -> None:
         group: list[_Ticket] = []
@@ -231,7 +231,7 @@ class Log:
     def _keep_from(self) -> int:
         return self._published // WIDTH * WIDTH
 
-    # ---- files -------------------------------------------------------------------------------------------------------
+    # ---- files
 
     def _batch(self) -> FileBatch:
         return FileBatch(self.root_dir, self.root_dir / STATE)
@@ -286,7 +286,7 @@ class Log:
     def _reader(self) -> TileReader:
         return TileReader(self.source(), self._published)
 
-    # ---- recovery ----------------------------------------------------------------------------------------------------
+    # ---- recovery
 
     def _recover(self) -> None:
         """Rebuild the edge from durable rows and tiles, check it against the head, publish what was not."""

@@ -1,0 +1,235 @@
+"""``cleanroom audit``: verify, show, prove, export.
+
+Exit status: 0 verified, 1 a violation was found (or the thing asked for is not proved), 2 the command itself was wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cleanroom.tlog._audit import verify_log, verify_tree
+from cleanroom.tlog._checkpoint import open_checkpoint
+from cleanroom.tlog._disclosures import Disclosures
+from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
+from cleanroom.tlog._merkle import leaf_hash, verify_inclusion
+from cleanroom.tlog._note import NoteKey
+from cleanroom.tlog._reader import TileReader
+from cleanroom.tlog._report import AuditReport
+from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, read_checkpoint
+from cleanroom.tlog.errors import TlogError
+from keys.signing import VerifyKey
+from protos.errors import SealbidError
+
+audit_app = typer.Typer(help="Verify a room's log offline, read it, prove one entry.", no_args_is_help=True)
+
+LogDir = Annotated[Path, typer.Option("--log", help="the log's directory", exists=True, file_okay=False)]
+VKey = Annotated[list[str], typer.Option("--vkey", help="the log's key line, or a file that holds it; may be repeated")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+@audit_app.command()
+def verify(
+    log: LogDir,
+    vkey: VKey,
+    remembered: Annotated[
+        Path | None, typer.Option(help="a checkpoint seen before; the newest verified one is kept here afterwards")
+    ] = None,
+    witness: Annotated[list[str] | None, typer.Option(help="key line (or file) of a witness; may be repeated")] = None,
+    quorum: Annotated[
+        int | None, typer.Option(help="how many witnesses must have cosigned; default all", min=0)
+    ] = None,
+    party: Annotated[list[str] | None, typer.Option(help="NAME=BASE64: the Ed25519 key a party is known by")] = None,
+    partial: Annotated[bool, typer.Option(help="entries of some collaborations only were disclosed to me")] = False,
+    tree_only: Annotated[bool, typer.Option(help="verify the tree and open nothing")] = False,
+    now_ms: Annotated[
+        int | None, typer.Option(help="time for rules on deadlines, Unix ms; default latest entry")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify signatures, every tile and entry, and recompute every rule; exit 1 on any violation."""
+    seen = remembered.read_bytes() if remembered is not None and remembered.exists() else None
+    witnesses = [_key_line(text) for text in witness or []]
+    keys = [_key_line(text) for text in vkey]
+    if tree_only:
+        report = verify_tree(log, keys, remembered=seen, witnesses=witnesses, quorum=quorum)
+    else:
+        parties = dict(_party(text) for text in party or [])
+        report = verify_log(
+            log,
+            keys,
+            remembered=seen,
+            witnesses=witnesses,
+            quorum=quorum,
+            partial=partial,
+            parties=parties,
+            now_ms=now_ms,
+        )
+    if report.verified and remembered is not None:
+        remembered.write_bytes(read_checkpoint(DirectorySource(log)))
+    _print_report(report, as_json=as_json)
+    raise typer.Exit(0 if report.verified else 1)
+
+
+@audit_app.command()
+def show(
+    log: LogDir,
+    collaboration: Annotated[str | None, typer.Option(help="only this collaboration")] = None,
+    kind: Annotated[str | None, typer.Option(help="only events of this kind")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the opened entries: what happened, to whom it was released, why. Verifies nothing; see verify."""
+    found = [
+        event
+        for event in _events(log)
+        if (collaboration is None or event.collaboration == collaboration) and (kind is None or event.kind == kind)
+    ]
+    if as_json:
+        typer.echo(json.dumps([_plain(event) for event in found], ensure_ascii=False))
+        return
+    table = Table("entry", "time", "collaboration", "event", "what")
+    for event in found:
+        table.add_row(str(event.index), _when(event.at_ms), event.collaboration, event.kind, _gist(event))
+    Console().print(table)
+
+
+@audit_app.command()
+def prove(log: LogDir, vkey: VKey, index: Annotated[int, typer.Argument(min=0)], as_json: AsJson = False) -> None:
+    """Prove that one entry is in the signed tree, and print the proof for whoever wants to check it alone."""
+    source = DirectorySource(log)
+    keys = [_key_line(text) for text in vkey]
+    try:
+        checkpoint = open_checkpoint(read_checkpoint(source), keys).checkpoint
+        reader = TileReader(source, checkpoint.size)
+        entry = reader.entry(index)
+        proof = reader.inclusion(index)
+        verify_inclusion(leaf_hash(entry), index, checkpoint.size, proof, checkpoint.root)
+    except TlogError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    opening = next((opening for _, opening in Disclosures(log).openings() if opening.index == index), None)
+    result = {
+        "index": index,
+        "size": checkpoint.size,
+        "leaf": entry.decode("utf-8", "backslashreplace"),
+        "leaf_hash": leaf_hash(entry).hex(),
+        "proof": [base64.b64encode(item).decode() for item in proof],
+        "checkpoint": read_checkpoint(source).decode(),
+        "opened": _plain_opening(opening, entry) if opening is not None else None,
+    }
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        typer.echo(f"entry {index} is in the tree of {checkpoint.size} entries: {len(proof)} hashes prove it")
+        typer.echo(f"leaf: {result['leaf']}".rstrip())
+        typer.echo(f"opened: {json.dumps(result['opened'], ensure_ascii=False)}")
+
+
+@audit_app.command()
+def export(
+    log: LogDir,
+    out: Annotated[Path, typer.Argument(help="folder to write; must not exist")],
+    collaboration: Annotated[str | None, typer.Option(help="disclose only this collaboration; default none")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="disclose every collaboration (for auditors)")] = False,
+) -> None:
+    """Copy the log for somebody else: the public tree, and the disclosures they may read."""
+    if out.exists():
+        raise typer.BadParameter(f"{out} exists already")
+    shutil.copytree(log / TILES, out / TILES)
+    shutil.copyfile(log / CHECKPOINT, out / CHECKPOINT)
+    for path in sorted(Disclosures(log).folder.glob("*.txt")):
+        first = next(Disclosures.read(path), None)
+        if first is None:
+            continue
+        if everything or decode_entry(first.index, first.entry).collaboration == collaboration:
+            (out / path.parent.name).mkdir(exist_ok=True)
+            shutil.copyfile(path, out / path.parent.name / path.name)
+    typer.echo(f"exported to {out}")
+
+
+def _key_line(text: str) -> NoteKey:
+    path = Path(text)
+    try:
+        return NoteKey.parse(path.read_text("utf-8") if "+" not in text and path.is_file() else text)
+    except TlogError as error:
+        raise typer.BadParameter(f"key line: {error.message}") from None
+
+
+def _party(text: str) -> tuple[str, VerifyKey]:
+    name, _, encoded = text.partition("=")
+    try:
+        return name, VerifyKey(base64.b64decode(encoded, validate=True))
+    except (ValueError, SealbidError):
+        raise typer.BadParameter(f"party {name!r}: give NAME=BASE64 of 32 bytes") from None
+
+
+def _events(log: Path) -> list[Event]:
+    try:
+        return [decode_entry(opening.index, opening.entry) for _, opening in Disclosures(log).openings()]
+    except TlogError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    return {
+        "index": event.index,
+        "at_ms": event.at_ms,
+        "collaboration": event.collaboration,
+        "kind": event.kind,
+        "body": msgspec.to_builtins(event.body),
+    }
+
+
+def _plain_opening(opening: Opening, entry: bytes) -> dict[str, Any]:
+    return {
+        "salt": opening.salt.hex(),
+        "fits": Leaf.parse(entry).commitment == opening.commitment,
+        "entry": json.loads(opening.entry),
+    }
+
+
+def _when(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _gist(event: Event) -> str:
+    plain = _plain(event)["body"]
+    keys = (
+        "party",
+        "operation",
+        "recipient",
+        "purpose",
+        "micro_rho",
+        "ids",
+        "rows_bucket",
+        "verdict",
+        "rule",
+        "reason",
+    )
+    return " ".join(f"{key}={plain[key]}" for key in keys if key in plain)
+
+
+def _print_report(report: AuditReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        return
+    console = Console()
+    for title in ("proved", "claimed", "opened", "notes"):
+        for line in getattr(report, title):
+            console.print(f"{title:8}{line}")
+    for violation in report.violations:
+        console.print(f"[red]{violation.rule}[/red]  {violation.place}: {violation.detail}", highlight=False)
+    if report.violations_dropped:
+        console.print(f"and {report.violations_dropped} more")
+    verdict = "verified" if report.verified else f"{len(report.violations)} violations"
+    console.print(f"{report.origin or 'unknown log'}: {report.size} entries, {verdict}", highlight=False)
