@@ -1,9 +1,10 @@
 """TLS certificates of a deployment: a development CA, party certificates, and the checks a person would run.
 
-EC P-256 with SHA-256, X.509 v3 (RFC 5280). The CA is constrained to the party names, localhost and the loopback
-addresses (name constraints, 4.2.1.10), so that a stolen development CA names nothing else. A party's certificate
-carries its name as common name and as DNS name, and serves as TLS client and server. What it does not do: production
-issuance; bring certificates of your own CA with the party's name as common name.
+EC P-256 with SHA-256, X.509 v3 (RFC 5280). The CA is constrained to the DNS names of its parties and localhost (name
+constraints, 4.2.1.10), so that a stolen development CA names nothing else; addresses are left free because gRPC's TLS
+library refuses every chain with address constraints, and peers are recognised by party name, not by address. A party's
+certificate carries its name as common name and as DNS name, and serves as TLS client and server. What it does not
+do: production issuance; bring certificates of your own CA with the party's name as common name.
 """
 
 from __future__ import annotations
@@ -41,10 +42,9 @@ class Issued:
 
 
 def issue_ca(parties: Sequence[str], rng: Rng, now: datetime, validity: timedelta = VALIDITY) -> Issued:
-    """A self-signed CA that may name ``parties``, localhost and the loopback addresses only."""
+    """A self-signed CA that may name ``parties`` and localhost only."""
     key = _generate(rng)
     permitted: list[x509.GeneralName] = [x509.DNSName(name) for name in (*parties, "localhost")]
-    permitted += [x509.IPAddress(ipaddress.ip_network(address)) for address in LOOPBACK]
     builder = (
         _begin("Sealbid development CA", key.public_key(), rng, now, validity)
         .issuer_name(_name("Sealbid development CA"))
@@ -109,11 +109,7 @@ def check(pem: bytes, ca_pem: bytes, now: datetime) -> x509.Certificate:
 
     Raises: CertificateInvalid, CertificateExpired. TLS checks the same; this says why in words.
     """
-    certificate, ca = load(pem), load(ca_pem)
-    try:
-        certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature):
-        raise CertificateInvalid(f"the certificate of {common_name(certificate)!r} was not issued by this CA") from None
+    certificate, ca = check_issuer(pem, ca_pem), load(ca_pem)
     for which, one in (("certificate", certificate), ("CA certificate", ca)):
         if now < one.not_valid_before_utc:
             raise CertificateInvalid(f"the {which} of {common_name(one)!r} is valid from {one.not_valid_before_utc} on")
@@ -121,6 +117,16 @@ def check(pem: bytes, ca_pem: bytes, now: datetime) -> x509.Certificate:
             raise CertificateExpired(
                 f"the {which} of {common_name(one)!r} expired at {one.not_valid_after_utc}; renew it with `keys renew`"
             )
+    return certificate
+
+
+def check_issuer(pem: bytes, ca_pem: bytes) -> x509.Certificate:
+    """Parse a certificate and check that this CA's key signed it. Raises: CertificateInvalid."""
+    certificate, ca = load(pem), load(ca_pem)
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        raise CertificateInvalid(f"the certificate of {common_name(certificate)!r} was not issued by this CA") from None
     return certificate
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,11 +12,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keys import certificates
+from keys import authority, certificates, shares
 from keys._files import PRIVATE_FILE, create_file, make_dir
-from keys.errors import PartyMissing, PassphraseExposed, PassphraseMissing
+from keys.errors import PartyExists, PartyMissing, PassphraseMissing
 from keys.identity import PartyPublic, init_development
+from keys.passphrase import passphrase_from_file, passphrase_from_shares
+from keys.revocation import Entry, Subject
 from protos.errors import SealbidError
+
+__all__ = ["PASSPHRASE_VARIABLE", "app", "main", "passphrase_from_file", "read_passphrase"]
 
 PASSPHRASE_VARIABLE: Final = "SEALBID_PASSPHRASE"  # noqa: S105 (the variable's name)
 
@@ -44,21 +48,6 @@ def read_passphrase(file: Path | None) -> bytes:
             raise PassphraseMissing(f"give --passphrase-file or set {PASSPHRASE_VARIABLE}")
         return value
     return passphrase_from_file(file)
-
-
-def passphrase_from_file(file: Path) -> bytes:
-    """The passphrase in ``file``, its trailing newline removed. Raises: PassphraseMissing, PassphraseExposed."""
-    try:
-        with file.open("rb") as handle:
-            mode = os.fstat(handle.fileno()).st_mode
-            value = handle.read().rstrip(b"\r\n")
-    except OSError as error:
-        raise PassphraseMissing(f"cannot read the passphrase file {file}: {error.strerror}") from None
-    if mode & 0o077:
-        raise PassphraseExposed(f"{file} may be read by others; run: chmod 600 {file}")
-    if not value:
-        raise PassphraseMissing(f"the passphrase file {file} is empty")
-    return value
 
 
 @app.command()
@@ -103,6 +92,70 @@ def show(folder: Folder) -> None:
             _state(pem, (path / "ca.pem").read_bytes(), now),
         )
     Console().print(table)
+
+
+@app.command()
+def renew(
+    folder: Folder,
+    party: Annotated[str, typer.Option(help="The party whose certificate is renewed.")],
+    days: Annotated[int, typer.Option(min=1, max=825, help="Days the new certificate is valid.")] = 365,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Give a party a fresh TLS key and certificate under the same CA; its other keys stay."""
+    now = datetime.now(UTC)
+    authority.renew(folder, party, read_passphrase(passphrase_file), os.urandom, now, timedelta(days=days))
+    show(folder)
+
+
+@app.command()
+def revoke(
+    folder: Folder,
+    party: Annotated[str, typer.Option(help="The party that is no longer trusted.")],
+    reason: Annotated[str, typer.Option(help="Why, in a few words; everybody will read it.")],
+    what: Annotated[Subject, typer.Option(help="The whole party, its signing key, or its present certificate.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Add a party, its signing key or its certificate to the signed list FOLDER/revocations.json, from now on."""
+    path = folder / party
+    if not (path / "party.json").exists():
+        raise PartyMissing(f"{folder} holds no party {party!r}")
+    public = PartyPublic.parse((path / "party.json").read_bytes())
+    identifier = {
+        Subject.PARTY: lambda: public.party,
+        Subject.KEY: lambda: public.sign.hex(),
+        Subject.CERTIFICATE: lambda: f"{certificates.load((path / 'tls.crt').read_bytes()).serial_number:x}",
+    }[what]()
+    entry = Entry(what, identifier, int(datetime.now(UTC).timestamp() * 1000), reason)
+    grown = authority.revoke(folder, [entry], read_passphrase(passphrase_file))
+    Console().print(f"list {grown.number}: {len(grown.entries)} entries in {folder / authority.REVOCATIONS}")
+
+
+@app.command()
+def split(
+    passphrase_file: Annotated[Path, typer.Argument(help="The passphrase to put under dual control.")],
+    out: Annotated[list[Path], typer.Option(help="A share's file; give it once for each person.")],
+) -> None:
+    """Split a passphrase into shares, all of which are needed to use it. Then destroy PASSPHRASE_FILE."""
+    for file, share in zip(out, shares.split(passphrase_from_file(passphrase_file), len(out), os.urandom), strict=True):
+        try:
+            create_file(file, share.to_text().encode() + b"\n")
+        except FileExistsError:
+            raise PartyExists(f"{file} is there already; shares overwrite nothing") from None
+    Console().print(f"{len(out)} shares written; all are needed. Try `keys join` before you destroy {passphrase_file}.")
+
+
+@app.command()
+def join(
+    share: Annotated[list[Path], typer.Argument(help="The files of all shares.")],
+    out: Annotated[
+        Path, typer.Option(help="Where the passphrase is written, mode 0600; best on a memory file system.")
+    ],
+) -> None:
+    """Put the shares of a passphrase together for one start of a process. Remove the file after the start."""
+    try:
+        create_file(out, passphrase_from_shares(share) + b"\n")
+    except FileExistsError:
+        raise PartyExists(f"{out} is there already; it is not overwritten") from None
 
 
 def _state(pem: bytes, ca_pem: bytes, now: datetime) -> str:

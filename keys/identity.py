@@ -1,6 +1,7 @@
 """A party's identity: its name, its signing and sealing keys, its TLS certificate, in one folder.
 
-    <dir>/ca.pem  <dir>/ca/ (keystore with the development CA's key)
+    <dir>/ca.pem, <dir>/ca/    the development CA: certificate, and keystore with its key and the authority's
+    <dir>/authority.pub        hex of the Ed25519 key that signs revocation lists
     <dir>/<party>/party.json   what others may know: name, Ed25519 key, HPKE key
     <dir>/<party>/keystore/    identity/sign, identity/hpke, and later secrets of this party
     <dir>/<party>/ca.pem, tls.crt, tls.key   mutual TLS; tls.key is PEM because gRPC reads it so
@@ -36,6 +37,7 @@ from protos.rpc import TlsFiles
 
 _PARTY: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 RESERVED_PARTIES: Final = frozenset({"ca", "localhost"})
+AUTHORITY_NAME: Final = "authority/sign"
 SIGN_NAME: Final = "identity/sign"
 HPKE_NAME: Final = "identity/hpke"
 CA_NAME: Final = "ca/key"
@@ -132,9 +134,13 @@ def init_development(
         raise PartyExists(f"{path} holds {', '.join(taken)} already; choose an empty folder")
     make_dir(path)
     ca = certificates.issue_ca(parties, rng, now)
-    Keystore.open(path / "ca", passphrase, create=True, rng=rng, cost=cost).put(CA_NAME, "x509-key", ca.key_pem)
+    authority = SigningKey.generate(rng)
+    keystore = Keystore.open(path / "ca", passphrase, create=True, rng=rng, cost=cost)
+    keystore.put(CA_NAME, "x509-key", ca.key_pem)
+    keystore.put(AUTHORITY_NAME, "ed25519", authority.to_bytes())
     for party in parties:
         _write_party(path / party, party, ca, rng, now, passphrase, cost)
+    create_file(path / "authority.pub", authority.public.raw.hex().encode() + b"\n")
     create_file(path / "ca.pem", ca.certificate_pem)
 
 

@@ -44,7 +44,8 @@ _SMALL_ORDER: Final = frozenset(
 )
 
 
-def _framed(domain: str, message: bytes) -> bytes:
+def framed(domain: str, message: bytes) -> bytes:
+    """What is signed for ``domain``. Raises: KeyInvalid: the domain is no plain word."""
     if not _DOMAIN.fullmatch(domain):
         raise KeyInvalid(f"signing domain {domain!r} must match {_DOMAIN.pattern}")
     return b"sealbid/" + domain.encode() + b"\0" + message
@@ -75,7 +76,7 @@ class VerifyKey:
 
     def verify(self, domain: str, message: bytes, signature: bytes) -> None:
         """Check a signature made for ``domain``. Raises: SignatureInvalid."""
-        self._check(_framed(domain, message), signature, domain)
+        self._check(framed(domain, message), signature, domain)
 
     def verify_note(self, text: bytes, signature: bytes) -> None:
         """Check a signature over signed-note text (C2SP signed-note, cosignature/v1). Raises: SignatureInvalid."""
@@ -118,7 +119,7 @@ class SigningKey:
 
     def sign(self, domain: str, message: bytes) -> bytes:
         """The 64-byte signature over ``message`` for ``domain`` (lowercase letters, digits, ``. / -``)."""
-        return self._key.sign(_framed(domain, message))
+        return self._key.sign(framed(domain, message))
 
     def sign_note(self, text: bytes) -> bytes:
         """The 64-byte signature over signed-note text as it is. Raises: KeyInvalid: text is no note text."""
