@@ -173,7 +173,6 @@ class Campaign(
     caps: tuple[Cap, ...] = ()
     traffic: tuple[float, ...] = ()  # 24 weights, the forecast of eligible traffic by hour of the zone; empty: even
     utc_offset_minutes: int = 480
-    consent: bool = True  # bid on people whose consent is needed only when it is given
 
     def pot(self, stage: int) -> str:
         """Name of the stage's money in the ledger."""
@@ -252,6 +251,8 @@ def _creatives(creatives: tuple[Creative, ...], faults: list[str]) -> None:
             faults.append(f"{place}: w and h in 1..10000")
         if creative.markup and ("{click}" not in creative.markup or "{impression}" not in creative.markup):
             faults.append(f"{place}.markup: must hold {{click}} and {{impression}}")
+        if "\x00" in creative.markup:
+            faults.append(f"{place}.markup: holds a zero byte")
 
 
 def _stages(campaign: Campaign, faults: list[str]) -> None:

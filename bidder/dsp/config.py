@@ -34,12 +34,10 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     identity: Path | None = None  # party folder whose keystore holds the profile secret; default: our own
-    device_kinds: dict[str, tuple[str, ...]] = {
-        "ios": ("idfa",),
-        "android": ("oaid", "gaid"),
-        "": ("idfa", "gaid", "oaid"),
-    }  # which kinds device.ifa may be, by lower-case os; "" for any other
-    user_kinds: tuple[str, ...] = ("exchange_uid",)  # what user.buyeruid and user.id are
+    kinds: dict[str, tuple[str, ...]] = {
+        "gaid": ("gaid", "oaid"),  # Android's advertising id is an OAID where there is no Google
+        "buyer_uid": ("exchange_uid",),
+    }  # what an id of a request may be in the store; a kind that is not named is itself
 
 
 class Grpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +86,7 @@ class DspConfig(msgspec.Struct, frozen=True, kw_only=True):
     notice_key: str = "notice-key"
     beat_ms: int = 250  # how often a worker and the ledger speak
     journal_flush_ms: int = 200
+    vendor_id: int | None = None  # in the Global Vendor List; without one no person is looked up under GDPR
     model: Path | None = None  # a published scoring model
 
     def __post_init__(self) -> None:

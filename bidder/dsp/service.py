@@ -34,32 +34,32 @@ class CampaignService(dsp_pb2_grpc.CampaignsServicer):
         self._store = store
         self._lock = threading.Lock()
 
-    def CreateAdvertiser(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def CreateAdvertiser(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
             self._store.create_advertiser(request.name)
         return pb.CreateAdvertiserResponse()
 
-    def CreateCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def CreateCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:
         campaign = catalog.parse(request.definition)
         with self._lock:
             return pb.CreateCampaignResponse(number=self._store.create(campaign))
 
-    def PauseCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def PauseCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
             self._store.pause(request.name, request.paused)
         return pb.PauseCampaignResponse()
 
-    def GetCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def GetCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
             return pb.GetCampaignResponse(campaign=self._message(self._store.get(request.name), whole=True))
 
-    def ListCampaigns(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ListCampaigns(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
             return pb.ListCampaignsResponse(
                 campaigns=[self._message(listed, whole=False) for listed in self._store.all()]
             )
 
-    def ReportCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+    def ReportCampaign(self, request: Any, context: grpc.ServicerContext) -> Any:
         with self._lock:
             lines = self._store.report(request.name)
         return pb.ReportCampaignResponse(

@@ -1,0 +1,384 @@
+"""One request, one decision: consent, profile, eligibility, value, price, pace, money, answer.
+
+The steps run from cheap to dear, and each that leaves nobody gives the reason the request is counted under. Money is
+set aside last, for the best bid of each impression, so a rejected candidate never holds any. The profile look-up is
+the only IO.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from bidder.dsp.board import Board, Line, Ready
+from bidder.dsp.campaign import Format, HeadEvent
+from bidder.dsp.config import Exchange
+from bidder.dsp.eligibility import bits
+from bidder.dsp.facts import facts_of
+from bidder.dsp.frequency import Frequency
+from bidder.dsp.ledger import Book
+from bidder.dsp.markup import fill
+from bidder.dsp.tokens import Token, TokenSigner
+from bidder.openrtb import (
+    At,
+    Bid,
+    BidRequest,
+    BidResponse,
+    CpmMicros,
+    Imp,
+    SeatBid,
+    cpm_micros,
+    impression_nanos,
+    wire_price,
+)
+from bidder.openrtb.consent import decide as decide_consent
+from bidder.openrtb.ids import request_ids
+
+TEST: Final = 1  # flag of a token whose request said test: nothing is reserved, nothing bills
+CANDIDATES_MAX: Final = 32  # of one impression, best first; beyond them nobody gets further
+NOBODY: Final[frozenset[int]] = frozenset()
+
+
+class Profiled(Protocol):
+    """What a profile tells (dmp.profile.Profile)."""
+
+    @property
+    def audiences(self) -> tuple[int, ...]: ...
+    @property
+    def scores(self) -> dict[int, float]: ...
+    @property
+    def opted_out(self) -> bool: ...
+    @property
+    def consent(self) -> bool: ...
+    @property
+    def consent_known(self) -> bool: ...
+
+
+class ProfileSource(Protocol):
+    """The DMP's store (dmp.profile.ProfileReader)."""
+
+    def key(self, kind: str, encoding: str, value: str | bytes) -> bytes: ...
+    def get(self, key: bytes) -> Profiled | None: ...
+
+
+class Person(NamedTuple):
+    """Whom the request is about, as far as may be known; ``number`` 0: unknown."""
+
+    number: int
+    audiences: Iterable[int]
+    scores: dict[int, float]
+
+
+UNKNOWN: Final = Person(0, (), {})
+
+
+class BidEvent(msgspec.Struct, array_like=True, gc=False, tag="bid"):
+    """A bid that was made, for the journal."""
+
+    lease: int
+    seq: int
+    campaign: int
+    stage: int
+    creative: int
+    exchange: str
+    price_cpm_micros: int
+    person: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A response, or none and why."""
+
+    response: BidResponse | None
+    reason: str
+
+
+class Decider:
+    """Decides requests of one worker.
+
+    Args: public_url: prefix of the notice addresses; kinds: what an id of a request may be in the profile store.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        frequency: Frequency,
+        signer: TokenSigner,
+        profiles: ProfileSource | None,
+        kinds: dict[str, tuple[str, ...]],
+        public_url: str,
+        vendor_id: int | None,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self.book = book
+        self.board = Board()
+        self.frequency = frequency
+        self.events: list[BidEvent] = []
+        self.counts: Counter[tuple[str, str]] = Counter()  # (campaign, exchange) -> bids since the last beat
+        self._signer = signer
+        self._profiles = profiles
+        self._kinds = kinds
+        self._url = public_url.rstrip("/")
+        self._vendor_id = vendor_id
+        self._clock_ms = clock_ms
+
+    def decide(self, request: BidRequest, exchange: str, terms: Exchange, exchange_id: int) -> Decision:
+        """The decision on one request."""
+        now_ms = self._clock_ms()
+        if (request.wseat and terms.seat not in request.wseat) or terms.seat in request.bseat:
+            return Decision(None, "seat-not-wanted")
+        consent = decide_consent(request, self._vendor_id)
+        if not consent.basic:
+            return Decision(None, "no-consent")
+        person = self._person(request) if consent.personal else UNKNOWN
+        board = self.board
+        facts = facts_of(request, exchange)
+        left, reason = board.index.narrow(facts, board.alive, now_ms, person.audiences)
+        if not left:
+            return Decision(None, reason)
+        left &= ~board.index.blocked_by(request.badv, request.bcat, request.cur)
+        if not left:
+            return Decision(None, "blocked-by-request")
+        bids: list[Bid] = []
+        asked = _Asked(request, exchange, terms, exchange_id, person, now_ms)
+        for imp in request.imp:
+            made, reason = self._impression(asked, imp, left)
+            if made is not None:
+                bids.append(made[0])
+                left = _without_other_currencies(board, left, made[1])
+        if not bids:
+            return Decision(None, reason)
+        currency = board.by_number[int(bids[0].cid or "0")].campaign.currency
+        seat = SeatBid(bid=tuple(bids), seat=terms.seat)
+        return Decision(BidResponse(id=request.id, seatbid=(seat,), cur=currency), "bid")
+
+    # -- the person
+
+    def _person(self, request: BidRequest) -> Person:
+        if self._profiles is None:
+            return UNKNOWN
+        first = 0
+        for found in request_ids(request):
+            for kind in self._kinds.get(found.kind, (found.kind,)):
+                key = self._profiles.key(kind, found.encoding, found.value)
+                first = first or int.from_bytes(key[:8], "little")
+                profile = self._profiles.get(key)
+                if profile is not None:
+                    number = int.from_bytes(key[:8], "little")
+                    if profile.opted_out or (profile.consent_known and not profile.consent):
+                        return UNKNOWN
+                    return Person(number, profile.audiences, profile.scores)
+        return Person(first, (), {})
+
+    # -- one impression
+
+    def _impression(self, asked: _Asked, imp: Imp, left: int) -> tuple[tuple[Bid, str] | None, str]:
+        index = self.board.index
+        slots = slots_of(imp)
+        fits = 0
+        for slot in slots:
+            fits |= index.slots.get(slot, 0)
+        left &= fits
+        if not left:
+            return None, "size-or-format"
+        deals = {deal.id: deal for deal in imp.pmp.deals} if imp.pmp is not None else {}
+        dealt = 0
+        for deal in deals:
+            dealt |= index.deals.get(deal, 0)
+        private = imp.pmp is not None and imp.pmp.private_auction == 1
+        left &= dealt if private else dealt | index.no_deals
+        if not left:
+            return None, "deal"
+        candidates = self._priced(asked, left)
+        if not candidates:
+            return None, "no-value"
+        reason = "no-value"
+        for micros, line in candidates:
+            made, reason = self._offer(asked, imp, line, micros, slots)
+            if made is not None:
+                return (made, line.campaign.currency), "bid"
+        return None, reason
+
+    def _priced(self, asked: _Asked, left: int) -> list[tuple[int, Line]]:
+        """Candidates with what they would bid before floors, micros CPM, best first."""
+        lines = self.board.lines
+        share = asked.terms.first_price_share if asked.request.at == At.FIRST_PRICE else 1.0
+        priced = []
+        for position in bits(left):
+            line = lines[position]
+            worth = value_cpm_micros(line, asked.person) * line.multiplier * share
+            micros = min(int(worth), line.campaign.max_cpm_micros, asked.terms.max_cpm_micros)
+            if micros > 0:
+                priced.append((micros, line))
+        priced.sort(key=lambda pair: -pair[0])
+        return priced[:CANDIDATES_MAX]
+
+    def _offer(
+        self, asked: _Asked, imp: Imp, line: Line, micros: int, slots: Sequence[tuple[Format, int, int]]
+    ) -> tuple[Bid | None, str]:
+        ready = choose_creative(line, slots, asked.request, imp)
+        if ready is None:
+            return None, "creative"
+        deal = next((d for d in imp.pmp.deals if d.id in line.campaign.target.deals), None) if imp.pmp else None
+        floor, currency = (deal.bidfloor, deal.bidfloorcur) if deal is not None else (imp.bidfloor, imp.bidfloorcur)
+        if floor > 0:
+            if currency != line.campaign.currency:
+                return None, "floor-currency"
+            if micros < cpm_micros(floor):
+                return None, "below-floor"
+        multiplier = imp.qty.multiplier if imp.qty is not None else 1.0
+        nanos = int(impression_nanos(CpmMicros(micros), multiplier))
+        pacer = line.pacer
+        if pacer is None or asked.now_ms >= pacer.stage.end_ms:
+            return None, "not-running"
+        if self.book.expected_nanos(line.pot) + nanos > pacer.allowance_nanos:
+            return None, "paced"
+        campaign = line.campaign
+        if campaign.caps and asked.person.number:
+            if not self.frequency.allows(asked.person.number, line.number, campaign.caps, asked.now_ms):
+                return None, "frequency"
+        elif campaign.caps:
+            return None, "frequency-unknown-person"
+        return self._commit(asked, imp, line, ready, micros, nanos, deal.id if deal is not None else None)
+
+    def _commit(
+        self, asked: _Asked, imp: Imp, line: Line, ready: Ready, micros: int, nanos: int, deal_id: str | None
+    ) -> tuple[Bid | None, str]:
+        terms, now_ms, person = asked.terms, asked.now_ms, asked.person.number
+        until = now_ms + int(1000 * (terms.bid_expires_s + terms.notice_window_s))
+        test = asked.request.test == 1
+        head = line.campaign.head_event is HeadEvent.IMPRESSION
+        held = (0, 0) if test else self.book.reserve(line.pot, nanos, int(head), until)
+        if held is None:
+            return None, "no-money"
+        lease, seq = held
+        if line.campaign.caps and not test:
+            self.frequency.bid(person, line.number, bid_key(lease, seq), until)
+        token = Token(
+            lease, seq, nanos, until, now_ms, line.number, ready.number, line.stage, asked.exchange_id, int(head),
+            TEST if test else 0, person,
+        )  # fmt: skip
+        if not test:
+            self.counts[line.campaign.name, asked.exchange] += 1
+            self.events.append(
+                BidEvent(lease, seq, line.number, line.stage, ready.number, asked.exchange, micros, person, now_ms)
+            )
+        return self._bid(asked, imp, line, ready, micros, token, deal_id), "bid"
+
+    def _bid(
+        self, asked: _Asked, imp: Imp, line: Line, ready: Ready, micros: int, token: Token, deal_id: str | None
+    ) -> Bid:
+        server, browser = self._signer.pair(token)
+        creative = ready.creative
+        base = self._url
+        return Bid(
+            id=f"{token.lease:x}-{token.seq:x}",
+            impid=imp.id,
+            price=wire_price(micros),
+            nurl=f"{base}/n/win?t={server}&p=${{AUCTION_PRICE}}",
+            burl=f"{base}/n/bill?t={server}&p=${{AUCTION_PRICE}}",
+            lurl=f"{base}/n/loss?t={server}&r=${{AUCTION_LOSS}}",
+            adm=fill(ready.prepared, f"{base}/n/click?t={browser}", f"{base}/n/imp?t={browser}"),
+            adomain=(creative.adomain,),
+            cid=str(line.number),
+            crid=f"{line.campaign.name}:{creative.id}",
+            cat=creative.cat,
+            attr=creative.attr,
+            dealid=deal_id,
+            w=creative.w or None,
+            h=creative.h or None,
+            exp=int(asked.terms.bid_expires_s) or 1,
+            dur=creative.duration_s or None,
+            mtype=ready.mtype,
+        )
+
+
+class _Asked(NamedTuple):
+    """A request with what is known of it."""
+
+    request: BidRequest
+    exchange: str
+    terms: Exchange
+    exchange_id: int
+    person: Person
+    now_ms: int
+
+
+def bid_key(lease: int, seq: int) -> int:
+    """One number for one bid; leases and sequences stay far below 2**40."""
+    return lease << 40 | seq
+
+
+def value_cpm_micros(line: Line, person: Person) -> float:
+    """What a thousand such impressions are worth to the campaign."""
+    value = line.campaign.value
+    if not value.audience:
+        return float(value.base_cpm_micros)
+    bin_ = person.scores.get(value.audience)
+    if bin_ is None:
+        inside = value.audience in person.audiences
+        return value.base_cpm_micros * (value.multipliers[0] if inside else value.outside)
+    return value.base_cpm_micros * value.multipliers[max(0, min(int(bin_), len(value.multipliers) - 1))]
+
+
+def slots_of(imp: Imp) -> list[tuple[Format, int, int]]:
+    """What creatives the impression takes."""
+    slots: list[tuple[Format, int, int]] = []
+    banner = imp.banner
+    if banner is not None:
+        slots += [(Format.BANNER, f.w, f.h) for f in banner.format if f.w and f.h]
+        if not slots and banner.w and banner.h:
+            slots.append((Format.BANNER, banner.w, banner.h))
+    if imp.video is not None:
+        slots.append((Format.VIDEO, 0, 0))
+    if imp.audio is not None:
+        slots.append((Format.AUDIO, 0, 0))
+    if imp.native is not None:
+        slots.append((Format.NATIVE, 0, 0))
+    return slots
+
+
+def choose_creative(
+    line: Line, slots: Sequence[tuple[Format, int, int]], request: BidRequest, imp: Imp
+) -> Ready | None:
+    """The next creative in rotation that the impression and the request's lists allow."""
+    found = [ready for slot in slots for ready in line.ready.get(slot, ())]
+    if not found:
+        return None
+    line.turn += 1
+    for offset in range(len(found)):
+        ready = found[(line.turn + offset) % len(found)]
+        if _allowed(ready, request, imp):
+            return ready
+    return None
+
+
+def _allowed(ready: Ready, request: BidRequest, imp: Imp) -> bool:
+    creative = ready.creative
+    if creative.adomain in request.badv or any(cat in request.bcat for cat in creative.cat):
+        return False
+    if request.acat and creative.cat and not any(cat in request.acat for cat in creative.cat):
+        return False
+    if imp.secure == 1 and creative.image.startswith("http://"):
+        return False
+    place = imp.banner if creative.format is Format.BANNER else None
+    video = imp.video if creative.format is Format.VIDEO else imp.audio if creative.format is Format.AUDIO else None
+    if place is not None and any(attr in place.battr for attr in creative.attr):
+        return False
+    if video is not None:
+        longest = video.maxduration if video.maxduration is not None else creative.duration_s
+        if not video.minduration <= creative.duration_s <= longest:
+            return False
+        if (video.mimes and creative.mime not in video.mimes) or any(attr in video.battr for attr in creative.attr):
+            return False
+    return True
+
+
+def _without_other_currencies(board: Board, left: int, currency: str) -> int:
+    """One response has one currency."""
+    return left & board.index.currencies.get(currency, 0)
