@@ -5,7 +5,8 @@ injectable.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,10 +83,11 @@ class InForce:
         self.open[one.collaboration] = one.hash
         return one
 
-    def in_force(self, collaboration: str) -> bytes:
-        if collaboration not in self.open:
+    @contextmanager
+    def holding(self, collaboration: str, contract_hash: bytes) -> Iterator[None]:
+        if self.open.get(collaboration) != contract_hash:
             raise NotInForce("not open")
-        return self.open[collaboration]
+        yield
 
 
 class MemoryLog:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cleanroom.contract.errors import ContractConflict, ContractNotFound, NotAllowed, NotInForce
@@ -145,6 +146,17 @@ class ContractBook:
     def in_force(self, collaboration: str) -> bytes:
         """Hash of the open version, 32 bytes. Raises: NotInForce."""
         return self.open_contract(collaboration).hash
+
+    @contextmanager
+    def holding(self, collaboration: str, contract_hash: bytes) -> Iterator[None]:
+        """A context in which that version is in force: nobody can amend or close it meanwhile. Keep it short.
+
+        Raises: NotInForce, on entering: it is not the open version.
+        """
+        with self._lock:
+            if self.in_force(collaboration) != contract_hash:
+                raise NotInForce(f"this is not the version of {collaboration!r} in force")
+            yield
 
     def open_contract(self, collaboration: str) -> Contract:
         """The open version. Raises: NotInForce."""

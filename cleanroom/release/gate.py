@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +42,7 @@ from cleanroom.release.log import ReleaseReceipt
 from cleanroom.release.noise import NoiseSource
 from cleanroom.release.pace import Pace
 from cleanroom.release.request import ReleaseRequest, query_hash, question_hash
-from cleanroom.release.store import Account, BudgetStore, Charge, Record, Stage
+from cleanroom.release.store import Account, Balance, BudgetStore, Charge, Record, Stage
 
 RELEASE_ID_BYTES = 16
 ANSWER_KINDS = ("release.issued", "release.suppressed")
@@ -50,10 +51,10 @@ Rng = Callable[[int], bytes]
 
 
 class Contracts(Protocol):
-    """Which contract version is in force; the contract store answers."""
+    """Which contract version is in force (cleanroom.contract.ContractBook)."""
 
-    def in_force(self, collaboration: str) -> bytes:
-        """Hash of the open version, 32 bytes. Raises: NotInForce: none is open."""
+    def holding(self, collaboration: str, contract_hash: bytes) -> AbstractContextManager[None]:
+        """A context in which that version is in force and stays so. Raises: NotInForce, on entering: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,12 @@ class Gate:
     def recover(self) -> int:
         """Finish what a crash interrupted between drawing and logging; call before serving. Returns how many."""
         with self._lock:
-            pending = self._store.pending()
-            for record in pending:
-                self._log_answer(record, fresh=False)
-            return len(pending)
+            done = 0
+            for record in self._store.pending():
+                with suppress(NotInForce):  # an answer of a contract that ended stays in; its cost stays taken
+                    self._log_answer(record, fresh=False)
+                    done += 1
+            return done
 
     def _release(
         self, contract: Contract, request: ReleaseRequest, compute: Callable[[], Figures]
@@ -142,9 +145,8 @@ class Gate:
 
     def _permit(self, contract: Contract, request: ReleaseRequest) -> None:
         try:
-            if self._contracts.in_force(contract.collaboration) != contract.hash:
-                raise NotInForce(f"this is not the version of {contract.collaboration!r} in force")
-            contract.allows(request.operation, request.recipient, now_ms=self._clock(), purpose=request.purpose)
+            with self._contracts.holding(contract.collaboration, contract.hash):
+                contract.allows(request.operation, request.recipient, now_ms=self._clock(), purpose=request.purpose)
         except (NotAllowed, NotInForce) as error:
             self._refused(contract, request, error.code)
             raise
@@ -154,7 +156,7 @@ class Gate:
         accounts = tuple(Account(population, entity) for population in contract.protected(request.recipient))
         inquiry = question_hash(contract, request, ())
         question = question_hash(contract, request, accounts)
-        known = self._store.find(question)
+        known = self._still_good(self._store.find(question), contract)
         if known is not None:
             return known
         now = self._clock()
@@ -169,6 +171,7 @@ class Gate:
             inquiry=inquiry,
             release=self._rng(RELEASE_ID_BYTES).hex(),
             collaboration=contract.collaboration,
+            contract=contract.hash.hex(),
             operation=request.operation.value,
             accounts=accounts,
             micro_rho=contract.grant(request.operation).micro_rho,
@@ -181,30 +184,44 @@ class Gate:
             self._refused(contract, request, error.code)
             raise
 
+    def _still_good(self, known: Record | None, contract: Contract) -> Record | None:
+        """The record, unless it is unfinished business of another contract: that never left, and is asked anew."""
+        if known is None or known.stage is Stage.LOGGED or known.contract == contract.hash.hex():
+            return known
+        known = self._settled(known)
+        if known.stage is Stage.LOGGED:
+            return known
+        self._store.abandon(known.question)
+        return None
+
     def _draw(self, contract: Contract, request: ReleaseRequest, record: Record, figures: Figures) -> Record:
         kept = self._store.noisy(question_hash(contract, request, ()))
         drawn = _draw.draw(contract, request, record.release, figures, kept, self._noise, self._rng)
         return self._store.draw(record.question, drawn)
 
+    def _settled(self, record: Record) -> Record:
+        """The record, marked as logged if the log has its entry: a kill may have come between the two."""
+        if record.stage is not Stage.DRAWN:
+            return record
+        found = self._log.find(ANSWER_KINDS, record.collaboration, {"release": record.release})
+        if found is None:
+            return record
+        return self._store.mark_logged(record.question, ReleaseReceipt.of(found).to_bytes(), self._clock())
+
     def _log_answer(self, record: Record, *, fresh: bool) -> Record:
-        """Write the log entry, unless it is there; ``fresh``: drawn just now, so it cannot be."""
+        """Write the log entry, unless it is there; ``fresh``: drawn just now, so it cannot be.
+
+        Raises: NotInForce: the contract ended since the draw; the answer stays in.
+        """
+        if not fresh:
+            record = self._settled(record)
         if record.drawn is None or record.stage is Stage.LOGGED:
             return record
-        found = None if fresh else self._log.find(ANSWER_KINDS, record.collaboration, {"release": record.release})
-        if found is None:
+        with self._contracts.holding(record.collaboration, bytes.fromhex(record.contract)):
             body: dict[str, Any] = msgspec.json.decode(record.drawn.body)
-            balances = self._store.balances(record.accounts, self._clock())
-            body["budgets"] = [
-                {
-                    "population": balance.account.population,
-                    "entity": balance.account.entity,
-                    "period_left_micro_rho": balance.period_left,
-                    "lifetime_left_micro_rho": balance.lifetime_left,
-                }
-                for balance in balances
-            ]
-            found = self._log.record(ANSWER_KINDS[record.drawn.suppressed], record.collaboration, body)
-        return self._store.mark_logged(record.question, ReleaseReceipt.of(found).to_bytes(), self._clock())
+            body["budgets"] = [_left(one) for one in self._store.balances(record.accounts, self._clock())]
+            written = self._log.record(ANSWER_KINDS[record.drawn.suppressed], record.collaboration, body)
+        return self._store.mark_logged(record.question, ReleaseReceipt.of(written).to_bytes(), self._clock())
 
     def _refused(self, contract: Contract, request: ReleaseRequest, rule: str) -> None:
         """Log a refusal: the first of its kind in a day, then at every power of two, so nobody fills the log."""
@@ -220,6 +237,16 @@ class Gate:
             "rule": rule,
         }
         self._log.record("release.refused", contract.collaboration, body)
+
+
+def _left(balance: Balance) -> dict[str, JsonValue]:
+    """What an account has left, as the log says it."""
+    return {
+        "population": balance.account.population,
+        "entity": balance.account.entity,
+        "period_left_micro_rho": balance.period_left,
+        "lifetime_left_micro_rho": balance.lifetime_left,
+    }
 
 
 def _outcome(record: Record) -> Released | Suppressed:

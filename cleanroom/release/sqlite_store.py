@@ -16,21 +16,25 @@ from typing import Any
 from cleanroom.contract.terms import DAY_MS
 from cleanroom.release.errors import BudgetExceeded, StoreCorrupt
 from cleanroom.release.guard import OwnRows, Past
-from cleanroom.release.store import Account, Balance, Charge, Delivery, Drawn, Record, Stage
+from cleanroom.release.store import Account, Balance, Charge, Drawn, Record, Stage
 
 BUSY_MS = 10_000
 """How long a writer waits for another process's transaction; ours take milliseconds."""
 
+ABANDONED = "abandoned"
+"""A stage of the table alone: such a record is found by no question and is never answered from."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS releases (
   question TEXT PRIMARY KEY, inquiry TEXT NOT NULL, release TEXT NOT NULL UNIQUE, collaboration TEXT NOT NULL,
-  operation TEXT NOT NULL, stage TEXT NOT NULL, reserved_ms INTEGER NOT NULL,
+  contract TEXT NOT NULL, operation TEXT NOT NULL, stage TEXT NOT NULL, reserved_ms INTEGER NOT NULL,
   answer BLOB, noisy BLOB, witness BLOB, suppressed INTEGER, body BLOB, receipt BLOB
 ) STRICT;
 CREATE INDEX IF NOT EXISTS releases_inquiry ON releases (inquiry);
 CREATE INDEX IF NOT EXISTS releases_stage ON releases (stage) WHERE stage = 'drawn';
 CREATE TABLE IF NOT EXISTS charges (
-  population TEXT NOT NULL, entity TEXT NOT NULL, question TEXT NOT NULL REFERENCES releases (question),
+  population TEXT NOT NULL, entity TEXT NOT NULL, question TEXT NOT NULL
+    REFERENCES releases (question) ON UPDATE CASCADE,
   micro_rho INTEGER NOT NULL, counts_from_ms INTEGER, PRIMARY KEY (population, entity, question)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS terms (
@@ -41,10 +45,6 @@ CREATE TABLE IF NOT EXISTS lists (
   population TEXT NOT NULL, entity TEXT NOT NULL, space TEXT NOT NULL, digest BLOB NOT NULL, row_count INTEGER NOT NULL,
   sketch BLOB NOT NULL, PRIMARY KEY (population, entity, space, digest)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deliveries (
-  release TEXT PRIMARY KEY, audience TEXT NOT NULL, sealed BLOB NOT NULL, body BLOB NOT NULL,
-  collaboration TEXT NOT NULL, receipt BLOB
-) STRICT;
 CREATE TABLE IF NOT EXISTS refusals (
   day INTEGER NOT NULL, refusal TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (day, refusal)
 ) STRICT, WITHOUT ROWID;
@@ -90,7 +90,7 @@ class SqliteBudgetStore:
 
     def released(self, release: str) -> Record | None:
         """See BudgetStore."""
-        rows = self._rows("SELECT * FROM releases WHERE release = ?", release)
+        rows = self._rows("SELECT * FROM releases WHERE release = ? AND stage <> ?", release, ABANDONED)
         return self._record(rows[0]) if rows else None
 
     def past(self, accounts: Sequence[Account], space: str, since_ms: int) -> Past:
@@ -130,13 +130,15 @@ class SqliteBudgetStore:
                         f"the {span} budget of {balance.account.entity!r} on {balance.account.population!r} is spent"
                     )
             db.execute(
-                "INSERT INTO releases (question, inquiry, release, collaboration, operation, stage, reserved_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO releases"
+                " (question, inquiry, release, collaboration, contract, operation, stage, reserved_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     charge.question,
                     charge.inquiry,
                     charge.release,
                     charge.collaboration,
+                    charge.contract,
                     charge.operation,
                     Stage.RESERVED.value,
                     now_ms,
@@ -215,30 +217,18 @@ class SqliteBudgetStore:
                 db.execute("UPDATE charges SET counts_from_ms = ? WHERE question = ?", (now_ms, question))
         return self._known(question)
 
+    def abandon(self, question: str) -> None:
+        """See BudgetStore. The record lives on under a name no question has."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE releases SET question = 'abandoned:' || release, stage = ? WHERE question = ? AND stage <> ?",
+                (ABANDONED, question, Stage.LOGGED.value),
+            )
+
     def pending(self) -> list[Record]:
         """See BudgetStore."""
         rows = self._rows("SELECT * FROM releases WHERE stage = ? ORDER BY rowid", Stage.DRAWN.value)
         return [self._record(row) for row in rows]
-
-    def deliver(self, delivery: Delivery) -> Delivery:
-        """See BudgetStore."""
-        with self._write() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, NULL)",
-                (delivery.release, delivery.audience, delivery.sealed, delivery.body, delivery.collaboration),
-            )
-        return self._delivery(delivery.release)
-
-    def mark_delivered(self, release: str, receipt: bytes) -> Delivery:
-        """See BudgetStore."""
-        with self._write() as db:
-            db.execute("UPDATE deliveries SET receipt = ? WHERE release = ? AND receipt IS NULL", (receipt, release))
-        return self._delivery(release)
-
-    def undelivered(self) -> list[Delivery]:
-        """See BudgetStore."""
-        rows = self._rows("SELECT release FROM deliveries WHERE receipt IS NULL ORDER BY rowid")
-        return [self._delivery(row["release"]) for row in rows]
 
     def count_refusal(self, key: str, now_ms: int) -> int:
         """See BudgetStore."""
@@ -277,15 +267,10 @@ class SqliteBudgetStore:
             row["question"],
             row["release"],
             row["collaboration"],
+            row["contract"],
             row["operation"],
             tuple(Account(charge["population"], charge["entity"]) for charge in charges),
             stage,
             drawn,
             row["receipt"] or b"",
-        )
-
-    def _delivery(self, release: str) -> Delivery:
-        row = self._rows("SELECT * FROM deliveries WHERE release = ?", release)[0]
-        return Delivery(
-            row["release"], row["audience"], row["sealed"], row["body"], row["collaboration"], row["receipt"] or b""
         )

@@ -51,6 +51,8 @@ class Charge:
     """Hex hash of the question alone: two recipients who ask the same get the same noise."""
     release: str
     collaboration: str
+    contract: str
+    """Hex hash of the version it is charged under."""
     operation: str
     accounts: tuple[Account, ...]
     micro_rho: int
@@ -90,23 +92,11 @@ class Record:
     question: str
     release: str
     collaboration: str
+    contract: str
     operation: str
     accounts: tuple[Account, ...]
     stage: Stage
     drawn: Drawn | None = None
-    receipt: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A sealed output that follows a release: one a release, never exchanged for another."""
-
-    release: str
-    audience: str
-    sealed: bytes
-    """SHA-256 of the sealed bytes."""
-    body: bytes
-    collaboration: str
     receipt: bytes = b""
 
 
@@ -137,20 +127,14 @@ class BudgetStore(Protocol):
     def mark_logged(self, question: str, receipt: bytes, now_ms: int) -> Record:
         """Keep the receipt of the answer's log entry."""
 
+    def abandon(self, question: str) -> None:
+        """Give up an answer that never left, so that the question can be asked anew. Its cost stays taken."""
+
     def pending(self) -> list[Record]:
         """Questions drawn but not marked as logged: what a crash left."""
 
     def balances(self, accounts: Sequence[Account], now_ms: int) -> tuple[Balance, ...]:
         """What each account has spent and may still spend."""
-
-    def deliver(self, delivery: Delivery) -> Delivery:
-        """Keep the first delivery of a release; returns the one that is kept."""
-
-    def mark_delivered(self, release: str, receipt: bytes) -> Delivery:
-        """Keep the receipt of the delivery's log entry."""
-
-    def undelivered(self) -> list[Delivery]:
-        """Deliveries kept but not marked as logged."""
 
     def count_refusal(self, key: str, now_ms: int) -> int:
         """How often this refusal was given today (UTC), this one included."""

@@ -280,3 +280,40 @@ def test_a_payload_is_only_what_the_log_committed_to() -> None:
     for bad in (made.payload[:-1], made.payload + b"\0" * 256, made.payload[:-1] + b"x", b"", made.payload[4:]):
         with pytest.raises(OutputInvalid):
             open_payload(bad, commitment)
+
+
+def test_an_answer_of_a_contract_that_ended_meanwhile_stays_in() -> None:
+    rig = Rig()
+
+    def slow() -> Figures:
+        rig.contracts.open.clear()
+        return overlap(500)
+
+    with pytest.raises(NotInForce):
+        rig.gate.release(rig.contract, request(), slow)
+    assert rig.kinds() == []
+    assert rig.gate.recover() == 0
+    assert rig.kinds() == []
+    amended = rig.contracts.add(amend(rig.contract, channels=("sms",)))
+    made = rig.gate.release(amended, request(), lambda: overlap(500))
+    assert made.answer.contract == amended.hash.hex()
+    assert rig.kinds() == ["release.issued"]
+    assert rig.store.balances([BRAND], T0)[0].spent == 20_000
+
+
+def test_an_answer_logged_but_not_marked_is_replayed_even_under_the_next_contract() -> None:
+    rig = Rig(noise=OpenDpNoise())
+    mark = rig.store.mark_logged
+
+    def kill(*arguments: object) -> None:
+        raise OSError("killed")
+
+    rig.store.mark_logged = kill  # type: ignore[method-assign,assignment]
+    with pytest.raises(OSError, match="killed"):
+        rig.gate.release(rig.contract, request(), lambda: overlap(500))
+    rig.store.mark_logged = mark  # type: ignore[method-assign]
+    amended = rig.contracts.add(amend(rig.contract, channels=("sms",)))
+    made = rig.gate.release(amended, request(), never)
+    assert made.answer.contract == rig.contract.hash.hex()
+    assert rig.kinds() == ["release.issued"]
+    assert rig.store.balances([BRAND], T0)[0].spent == 10_000
