@@ -245,10 +245,12 @@ class Disclosure(_message.Message):
     def __init__(self, index: _Optional[int] = ..., salt: _Optional[bytes] = ..., entry: _Optional[bytes] = ...) -> None: ...
 
 class ProveRequest(_message.Message):
-    __slots__ = ("index",)
+    __slots__ = ("collaboration", "index")
+    COLLABORATION_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    collaboration: str
     index: int
-    def __init__(self, index: _Optional[int] = ...) -> None: ...
+    def __init__(self, collaboration: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
     __slots__ = ("index", "salt", "entry", "proof", "checkpoint")

@@ -26,12 +26,25 @@ class ConfigInvalid(SealbidError):
 
 def load(path: Path, schema: type[T]) -> T:
     """Read ``path`` as TOML into ``schema``. Raises: ConfigInvalid naming the file and every faulty field."""
+    return _build(path, _read(path), schema)
+
+
+def load_part(path: Path, schema: type[T]) -> T:
+    """Like ``load``, for a file of a larger schema: keys that ``schema`` has not are another reader's."""
+    names = {field.encode_name for field in msgspec.structs.fields(schema)}
+    return _build(path, {name: value for name, value in _read(path).items() if name in names}, schema)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigInvalid(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path}: not TOML: {error}") from None
+
+
+def _build(path: Path, data: dict[str, Any], schema: type[T]) -> T:
     faults: list[str] = []
     value = _struct(schema, data, "", faults)
     if faults or value is None:

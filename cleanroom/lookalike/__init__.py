@@ -15,23 +15,21 @@ from cleanroom.lookalike._errors import (
 )
 from cleanroom.lookalike._expand import Audience, expand
 from cleanroom.lookalike._features import Encoded, FeatureNote, encode
-from cleanroom.lookalike._report import SCORE_BINS, ReportInputs, report_inputs
 from cleanroom.lookalike._train import Trained, TrainSpec, train
+from cleanroom.lookalike.figures import quality
 
 __all__ = [
-    "SCORE_BINS",
     "Audience",
     "AudienceSizeInvalid",
     "Encoded",
     "FeatureNote",
     "LookalikeError",
     "NoUsableFeature",
-    "ReportInputs",
     "TooFewSeeds",
     "TrainSpec",
     "Trained",
     "encode",
     "expand",
-    "report_inputs",
+    "quality",
     "train",
 ]

@@ -54,3 +54,10 @@ class ListTooSmall(MemberError):
 
     code = "list-too-small"
     fault = Fault.INVALID
+
+
+class JobFailed(MemberError):
+    """A job in the room ended without a result."""
+
+    code = "job-failed"
+    fault = Fault.STATE

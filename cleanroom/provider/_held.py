@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from cleanroom.contract import Contract, Role
+from cleanroom.contract.rules import NAME
 from cleanroom.evaluation import EpochMismatch, Terms
 from cleanroom.member.collaboration import Collaboration
 from cleanroom.oprf import ServerKey
@@ -94,8 +95,8 @@ class Holdings:
         self._path(collaboration).unlink()
 
     def _path(self, collaboration: str) -> Path:
-        if not collaboration.isalnum():
-            raise EpochMismatch("a collaboration's id is letters and digits")
+        if not NAME.fullmatch(collaboration):
+            raise EpochMismatch("that is no name of a collaboration")
         return self._folder / f"{collaboration}.json"
 
 

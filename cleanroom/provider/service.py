@@ -31,7 +31,7 @@ class OprfService(rpcs.OprfServicer):
         self._evaluator = evaluator
         self._elements = Counter("provider_evaluated_elements", "blinded elements asked for", registry=registry)
 
-    def Evaluate(self, request: pb.EvaluateRequest, context: Any) -> pb.EvaluateResponse:  # noqa: N802 (gRPC's name)
+    def Evaluate(self, request: pb.EvaluateRequest, context: Any) -> pb.EvaluateResponse:
         held = self._holdings.get(request.collaboration)
         batch = wire.batch(request, held.contract.hash)
         sealed = self._evaluator.answer(

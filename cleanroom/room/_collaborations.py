@@ -1,0 +1,154 @@
+"""Collaborations as the room serves them: the contract book, the keys made at opening, the epoch, who may look.
+
+An epoch is a stretch of ``match.epoch_days`` from the contract's beginning, numbered from 1: everybody who holds the
+contract knows which it is. A new epoch needs a new OPRF key and new lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cleanroom.contract import Contract, Role, Signature, State
+from cleanroom.contract.book import ContractBook, DestroyedKey
+from cleanroom.contract.errors import ContractNotFound
+from cleanroom.contract.store import ContractStore, Stored
+from cleanroom.contract.terms import DAY_MS
+from cleanroom.evaluation import ROOM_KEY_DOMAIN, room_key_bytes
+from cleanroom.room._vaults import Vaults
+from cleanroom.room.errors import NotAMember
+from keys.hpke import RecipientPublic
+from keys.signing import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A collaboration in force. id: its name in the contract."""
+
+    id: str
+    contract: Contract
+    epoch: int
+
+    def recipient_of(self, party: str) -> RecipientPublic:
+        """The key things for ``party`` are sealed to."""
+        return RecipientPublic.from_bytes(self.contract.member(party).hpke)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a member is shown of a collaboration."""
+
+    id: str
+    stored: Stored
+    room_key: bytes
+    room_signature: bytes
+    epoch: int
+
+
+class Collaborations:
+    """See the module's docstring. room: this room's party name; signing: its key."""
+
+    def __init__(
+        self,
+        book: ContractBook,
+        store: ContractStore,
+        vaults: Vaults,
+        room: str,
+        signing: SigningKey,
+        clock: Callable[[], int],
+        rng: Callable[[int], bytes],
+    ) -> None:
+        self.book = book
+        self._store = store
+        self.room = room
+        self.signing = signing
+        self.clock = clock
+        self.rng = rng
+        self._vaults = vaults
+
+    def propose(self, document: bytes, party: str) -> View:
+        """Take in a proposed contract."""
+        stored = self.book.propose(document, party)
+        return self._view(stored)
+
+    def sign(self, collaboration: str, party: str, signature: Signature) -> View:
+        """Take in ``party``'s own signature; when the others have signed the room signs too."""
+        if signature.party != party:
+            raise NotAMember("a signature is sent by the member that made it")
+        return self._view(self.book.sign(collaboration, signature))
+
+    def open(self, collaboration: str, party: str) -> View:
+        """Open the newest version: keys first, so that nothing is in force without them."""
+        newest = self._newest(collaboration, party)
+        self._vaults.make(collaboration)
+        return self._view(self.book.open(collaboration, newest.contract.hash.hex(), party))
+
+    def close(self, collaboration: str, party: str) -> View:
+        """Close it: keys destroyed, tables with them; the receipt is in the log."""
+        newest = self._newest(collaboration, party)
+        self.book.close(collaboration, party, "requested", self._destroy)
+        return self._view(self.book.versions(newest.contract.collaboration)[-1])
+
+    def get(self, collaboration: str, party: str) -> View:
+        """The version in force, or else the newest."""
+        newest = self._newest(collaboration, party)
+        in_force = [one for one in self.book.versions(collaboration) if one.state is State.OPEN]
+        return self._view(in_force[0] if in_force else newest)
+
+    def all_of(self, party: str) -> list[View]:
+        """Every collaboration ``party`` is a member of, at its newest version."""
+        found = []
+        for name in self._store.collaborations():
+            newest = self.book.versions(name)[-1]
+            if party in {member.party for member in newest.contract.members}:
+                found.append(self._view(newest))
+        return found
+
+    def opened(self, collaboration: str, party: str) -> Opened:
+        """The version in force, for a member. Raises: NotAMember; NotInForce."""
+        self._newest(collaboration, party)
+        return self.find(collaboration)
+
+    def find(self, collaboration: str) -> Opened:
+        """The version in force. Raises: NotInForce."""
+        contract = self.book.open_contract(collaboration)
+        return Opened(collaboration, contract, self._epoch(contract))
+
+    def epoch_ms(self, opened: Opened) -> tuple[int, int]:
+        """Beginning and end of the epoch, Unix milliseconds."""
+        length = opened.contract.match.epoch_days * DAY_MS
+        begin = opened.contract.valid_from_ms + (opened.epoch - 1) * length
+        return begin, begin + length
+
+    def _epoch(self, contract: Contract) -> int:
+        return 1 + max(0, self.clock() - contract.valid_from_ms) // (contract.match.epoch_days * DAY_MS)
+
+    def _newest(self, collaboration: str, party: str) -> Stored:
+        """The newest version if ``party`` is a member of it; strangers are not told whether it exists."""
+        try:
+            newest = self.book.versions(collaboration)[-1]
+        except ContractNotFound:
+            raise NotAMember(f"{party!r} is no member of such a collaboration") from None
+        if party not in {member.party for member in newest.contract.members}:
+            raise NotAMember(f"{party!r} is no member of such a collaboration")
+        return newest
+
+    def _view(self, stored: Stored) -> View:
+        contract = stored.contract
+        key = signature = b""
+        if stored.state is State.OPEN:
+            key = self._vaults.recipient(contract.collaboration).public.to_bytes()
+            signature = self.signing.sign(ROOM_KEY_DOMAIN, room_key_bytes(contract.collaboration, contract.hash, key))
+        return View(contract.collaboration, stored, key, signature, self._epoch(contract))
+
+    def _destroy(self, collaboration: str) -> list[DestroyedKey]:
+        self._vaults.destroy(collaboration)
+        return [DestroyedKey(self.room, purpose, purpose, 0, 0) for purpose in ("hpke", "at-rest")]
+
+
+def provider_of(opened: Opened) -> str:
+    """The contract's provider; one, since OPRF tokens are under one key."""
+    found = opened.contract.parties(Role.PROVIDER)
+    if len(found) != 1:
+        raise NotAMember("a match by OPRF has exactly one provider")
+    return found[0]

@@ -1,0 +1,164 @@
+"""Lists come in: uploaded in chunks, opened into the collaboration's vault, and a line in the log says so.
+
+Each step is durable and can be done again: sealed file, table, registry row, log line. A kill between any two is made
+good by asking for the commit again; an analysis sees a list only once its line is in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cleanroom.contract import Role
+from cleanroom.contract.log import EventLog
+from cleanroom.dataset import Expectation, SealedFile, Upload, UploadStore, receive, session
+from cleanroom.room._collaborations import Collaborations, Opened
+from cleanroom.room._consent import declared
+from cleanroom.room._registry import Registry, UploadRow
+from cleanroom.room._vaults import Vaults
+from cleanroom.room.errors import NotAMember
+from keys.signing import VerifyKey
+
+KIND_OF: dict[Role, str] = {Role.ADVERTISER: "seeds", Role.PROVIDER: "population"}
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An upload and whose it is."""
+
+    upload: Upload
+    party: str
+    collaboration: str
+
+
+class Datasets:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        uploads: UploadStore,
+        registry: Registry,
+        vaults: Vaults,
+        collaborations: Collaborations,
+        log: EventLog,
+        room: str,
+    ) -> None:
+        self._uploads = uploads
+        self._registry = registry
+        self._vaults = vaults
+        self._collaborations = collaborations
+        self._log = log
+        self._room = room
+        self._begun: dict[str, Begun] = {}
+
+    def begin(
+        self,
+        party: str,
+        collaboration: str,
+        preamble: bytes,
+        chunks: int,
+        root: bytes,
+        signature: bytes,
+        consent: bytes,
+    ) -> Upload:
+        """Begin ``party``'s upload, or find where it stopped."""
+        opened = self._collaborations.opened(collaboration, party)
+        role = _role(opened, party)
+        declared(opened.contract, party, role, consent, root, self._collaborations.clock())
+        upload = self._uploads.begin(
+            preamble,
+            chunks,
+            root,
+            signature,
+            sender=VerifyKey(opened.contract.member(party).sign),
+            expect=self._expectation(opened, party, role),
+        )
+        if not upload.committed:
+            self._registry.put_pending(upload.upload_id, collaboration, party, consent)
+        return upload
+
+    def put(self, party: str, upload: str, index: int, chunk: bytes) -> Upload:
+        """Store one chunk of ``party``'s upload."""
+        self._own(party, upload)
+        return self._uploads.put(upload, index, chunk)
+
+    def commit(self, party: str, upload: str) -> tuple[Upload, UploadRow]:
+        """Open a complete upload into the vault and log it; the same answer when asked again."""
+        collaboration, consent = self._own(party, upload)
+        opened = self._collaborations.opened(collaboration, party)
+        role = _role(opened, party)
+        row = self._registry.upload(upload)
+        if row is None:
+            row = self._ingest(opened, party, role, upload, consent)
+        if row.logged < 0:
+            row = self._log_upload(opened, row)
+        return self._uploads.status(upload), row
+
+    def table(self, collaboration: str, upload: str) -> Path:
+        """Where a list's table is in its vault."""
+        return self._vaults.vault(collaboration).root / f"list-{upload}.parquet"
+
+    def _own(self, party: str, upload: str) -> tuple[str, bytes]:
+        found = self._registry.pending(upload)
+        if found is None or found[1] != party:
+            raise NotAMember("no upload of this id was begun by this party")
+        return found[0], found[2]
+
+    def _expectation(self, opened: Opened, party: str, role: Role) -> Expectation:
+        kind = "seeds" if role is Role.ADVERTISER else "population"
+        return Expectation(opened.contract.hash, opened.epoch, party, self._room, kind)  # type: ignore[arg-type]
+
+    def _ingest(self, opened: Opened, party: str, role: Role, upload: str, consent: bytes) -> UploadRow:
+        path = self._uploads.commit(upload)
+        collaboration = opened.id
+        rows_min = opened.contract.thresholds.seeds_min if role is Role.ADVERTISER else 1
+        with path.open("rb") as source, session() as con:
+            received = receive(
+                source,
+                self._vaults.recipient(collaboration),
+                VerifyKey(opened.contract.member(party).sign),
+                self._expectation(opened, party, role),
+                self.table(collaboration, upload),
+                tables=self._vaults.vault(collaboration),
+                con=con,
+                rows_min=rows_min,
+            )
+            chunks = SealedFile.read(source).trailer.chunks
+        row = UploadRow(
+            upload, collaboration, party, role.value, opened.epoch, received.root.hex(), received.header.rows,
+            chunks, consent, -1,
+        )  # fmt: skip
+        self._registry.put_upload(row)
+        return row
+
+    def _consent(self, opened: Opened, row: UploadRow) -> dict[str, Any]:
+        root = bytes.fromhex(row.root)
+        now_ms = self._collaborations.clock()
+        return declared(opened.contract, row.party, Role(row.role), row.consent, root, now_ms)
+
+    def _log_upload(self, opened: Opened, row: UploadRow) -> UploadRow:
+        found = self._log.find(["upload.committed"], opened.id, {"upload": row.upload})
+        if found is None:
+            body = {
+                "upload": row.upload,
+                "party": row.party,
+                "role": row.role,
+                "contract": opened.contract.hash.hex(),
+                "epoch": row.epoch,
+                "dataset": row.root,
+                "rows_bucket": row.rows,
+                "chunks": row.chunks,
+                **self._consent(opened, row),
+            }
+            found = self._log.record("upload.committed", opened.id, body)
+        self._registry.upload_logged(row.upload, found.index)
+        return self._registry.upload(row.upload) or row
+
+
+def _role(opened: Opened, party: str) -> Role:
+    """The role in which ``party`` sends rows. Raises: NotAMember: it sends none."""
+    for role in KIND_OF:
+        if party in opened.contract.parties(role):
+            return role
+    raise NotAMember("only advertisers and providers of a collaboration send lists")
