@@ -88,9 +88,11 @@ def _header(line: bytes, path: Path, names: Sequence[str]) -> tuple[list[str], s
         raise ListInvalid(f"{path}: the text is not UTF-8 (it looks like UTF-16); save the list as UTF-8")
     try:
         text = line.decode("utf-8")
+        splits = {d: [cell.strip() for cell in next(csv.reader([text], delimiter=d), [])] for d in DELIMITERS}
     except UnicodeDecodeError:
         raise ListInvalid(f"{path}: the header line is not UTF-8; save the list as UTF-8") from None
-    splits = {d: [cell.strip() for cell in next(csv.reader([text], delimiter=d), [])] for d in DELIMITERS}
+    except csv.Error:
+        raise ListInvalid(f"{path}: the first line is no CSV record; it must name the columns") from None
     delimiter = max(DELIMITERS, key=lambda d: len(set(names) & set(splits[d])))
     header = splits[delimiter]
     check_names(header, path, names)
@@ -165,7 +167,11 @@ def _parse(
 
 def _alone(line: bytes, header: list[str], delimiter: str, names: Sequence[str]) -> tuple[Ints, list[pa.Array]]:
     """One line that stood among confusing ones: a record, or nothing if a quote is open at its end."""
-    cells = next(csv.reader([line.decode("utf-8").rstrip("\r\n") + "\n"], delimiter=delimiter)) or [""] * len(header)
+    text = line.decode("utf-8").rstrip("\r\n") + "\n"
+    try:
+        cells = next(csv.reader([text], delimiter=delimiter)) or [""] * len(header)
+    except csv.Error:  # a carriage return inside, or a field beyond the module's limit: no record
+        return _nothing(names)
     if len(cells) != len(header) or any("\n" in cell or "\r" in cell for cell in cells):
         return _nothing(names)
     return np.zeros(1, dtype=np.int64), [pa.array([cells[header.index(name)]], pa.string()) for name in names]
