@@ -3,11 +3,15 @@
 Layout, folders 0700 and files 0600:
 
     keystore.json              version, scrypt cost and salt, a check value
-    secrets/<name>             nonce12 || AES-256-GCM(secret), AAD = version, kind, name; percent-encoded file names
+    secrets/<name>             mode1 || nonce12 || AES-256-GCM(secret), AAD = version, mode, kind, name;
+                               file names are percent-encoded
+    unbacked/<name>            for secrets put with backed_up=False: 32 random bytes without which they do not open
     tombstones/<name>          a mark that outlives the secret and refuses its copies
 
 Durable when a call returns: file and folder are fsynced, and a new file appears whole or not at all. Secrets are never
 overwritten: a name is put once, and once destroyed never again.
+Leave ``unbacked/`` out of backups: destroying a secret put with ``backed_up=False`` then destroys its copies in
+backups too, whoever holds them and the passphrase. Use it for keys that must end, such as the OPRF's epoch keys.
 Threat model: whoever copies the folder without the passphrase gets names and sizes only; files changed, swapped or
 moved between names are refused. Destruction overwrites and unlinks; on storage that keeps old blocks the copy is
 still under the passphrase. A secret brought back from a backup is refused while its tombstone is there, so restore
@@ -49,6 +53,9 @@ VERSION: Final = 1
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 SALT_BYTES: Final = 32
+HALF_BYTES: Final = 32
+BACKED: Final = b"\1"  # first byte of a secret's file
+UNBACKED: Final = b"\2"
 SECRET_BYTES_MAX: Final = 1 << 20  # keys and small tables; anything larger is data and is sealed instead
 SCRYPT_MEMORY_MAX: Final = 1 << 30  # a header asking for more is an attack on the reader's memory
 FILE_NAME_MAX: Final = 200  # file systems take 255 bytes; temporary files need some of them
@@ -93,7 +100,7 @@ class Keystore:
 
     def __init__(self, path: Path, key: bytes, rng: Rng) -> None:
         self._path = path
-        self._aead = AESGCM(key)
+        self._key = key
         self._rng = rng
 
     @classmethod
@@ -129,6 +136,7 @@ class Keystore:
         header = _Header(VERSION, cost, salt, _check(derived, cost, salt))
         make_dir(path)
         make_dir(path / "secrets")
+        make_dir(path / "unbacked")
         make_dir(path / "tombstones")
         try:
             create_file(path / "keystore.json", msgspec.json.format(msgspec.json.encode(header), indent=2) + b"\n")
@@ -136,18 +144,24 @@ class Keystore:
             raise KeystoreExists(f"{path} holds a keystore already") from None
         return cls(path, derived[:32], rng)
 
-    def put(self, name: str, kind: str, secret: bytes) -> None:
+    def put(self, name: str, kind: str, secret: bytes, *, backed_up: bool = True) -> None:
         """Store ``secret`` under a new name; durable when it returns.
 
+        Args: backed_up: False for keys that must end: their destruction reaches the copies in backups too.
         Raises: SecretNameInvalid, SecretExists, SecretDestroyed, KeyInvalid: empty or larger than SECRET_BYTES_MAX.
         """
         file = self._file(name)
         if not 0 < len(secret) <= SECRET_BYTES_MAX:
             raise KeyInvalid(f"secret {name!r} has {len(secret)} bytes; a keystore takes 1 to {SECRET_BYTES_MAX}")
         self._refuse_destroyed(name)
+        half = b"" if backed_up else self._rng(HALF_BYTES)
         nonce = self._rng(NONCE_BYTES)
+        sealed = nonce + self._aead(half).encrypt(nonce, secret, _aad(name, kind, half))
         try:
-            create_file(file, nonce + self._aead.encrypt(nonce, secret, _aad(name, kind)))
+            if half:
+                self._clear_half(name, file)
+                create_file(self._unbacked(name), half)
+            create_file(file, (UNBACKED if half else BACKED) + sealed)
         except FileExistsError:
             raise SecretExists(f"the keystore holds {name!r} already; destroy it or choose another name") from None
 
@@ -159,10 +173,12 @@ class Keystore:
             sealed = file.read_bytes()
         except FileNotFoundError:
             raise SecretMissing(f"the keystore {self._path} holds no secret {name!r}") from None
-        if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        if len(sealed) < 1 + NONCE_BYTES + TAG_BYTES:
             raise SecretCorrupt(f"the file of {name!r} is truncated; restore it from a backup")
+        half = self._half(name) if sealed[:1] == UNBACKED else b""
         try:
-            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _aad(name, kind))
+            nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+            return self._aead(half).decrypt(nonce, body, _aad(name, kind, half))
         except InvalidTag:
             raise SecretCorrupt(
                 f"the file of {name!r} does not open as kind {kind!r} under this keystore: changed, or another kind"
@@ -188,14 +204,9 @@ class Keystore:
         if not file.exists() and not self._tombstone(name).exists():
             raise SecretMissing(f"the keystore {self._path} holds no secret {name!r}")
         self._bury(name)
-        if not file.exists():
-            return
-        with file.open("r+b") as handle:
-            handle.write(self._rng(file.stat().st_size))
-            handle.flush()
-            os.fsync(handle.fileno())
-        file.unlink()
-        fsync_dir(file.parent)
+        for part in (self._unbacked(name), file):
+            if part.exists():
+                self._wipe(part)
 
     def refuse(self, names: list[str]) -> None:
         """Bury ``names``, here or not: for use after a restore, with the names the log calls destroyed."""
@@ -204,6 +215,30 @@ class Keystore:
             self._bury(name)
             if self._file(name).exists():
                 self.destroy(name)
+
+    def _wipe(self, file: Path) -> None:
+        with file.open("r+b") as handle:
+            handle.write(self._rng(file.stat().st_size))
+            handle.flush()
+            os.fsync(handle.fileno())
+        file.unlink()
+        fsync_dir(file.parent)
+
+    def _aead(self, half: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._key, b"unbacked\0" + half, "sha256") if half else self._key)
+
+    def _clear_half(self, name: str, file: Path) -> None:
+        """Remove the half of a secret whose own file was never written, because a crash came between."""
+        if self._unbacked(name).exists() and not file.exists():
+            self._wipe(self._unbacked(name))
+
+    def _half(self, name: str) -> bytes:
+        try:
+            return self._unbacked(name).read_bytes()
+        except FileNotFoundError:
+            raise SecretDestroyed(
+                f"{name!r} cannot be opened: its unbacked half is not here, so this is a copy from a backup"
+            ) from None
 
     def _bury(self, name: str) -> None:
         try:
@@ -223,6 +258,9 @@ class Keystore:
             raise SecretNameInvalid(f"secret name {name!r} is too long for a file name")
         return self._path / "secrets" / file
 
+    def _unbacked(self, name: str) -> Path:
+        return self._path / "unbacked" / quote(name, safe="")
+
     def _tombstone(self, name: str) -> Path:
         return self._path / "tombstones" / quote(name, safe="")
 
@@ -230,10 +268,11 @@ class Keystore:
         return f"Keystore({self._path})"
 
 
-def _aad(name: str, kind: str) -> bytes:
+def _aad(name: str, kind: str, half: bytes) -> bytes:
     if not _KIND.fullmatch(kind):
         raise SecretNameInvalid(f"secret kind {kind!r} must match {_KIND.pattern}")
-    return b"sealbid/keystore/%d\0%s\0%s" % (VERSION, kind.encode(), name.encode())
+    mode = UNBACKED if half else BACKED
+    return b"sealbid/keystore/%d\0%s%s\0%s" % (VERSION, mode, kind.encode(), name.encode())
 
 
 def _check(derived: bytes, cost: ScryptCost, salt: bytes) -> bytes:

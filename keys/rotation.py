@@ -52,17 +52,25 @@ class Version:
 class RotatingSecret:
     """The versions of one secret in a keystore.
 
-    Args: base: prefix of the names; kind: as in the keystore; make: a fresh secret from a byte source.
+    Args: base: prefix of the names; kind, backed_up: as in the keystore; make: a fresh secret from a byte source.
     """
 
     def __init__(
-        self, keystore: Keystore, base: str, kind: str, policy: RotationPolicy, make: Callable[[Rng], bytes]
+        self,
+        keystore: Keystore,
+        base: str,
+        kind: str,
+        policy: RotationPolicy,
+        make: Callable[[Rng], bytes],
+        *,
+        backed_up: bool = True,
     ) -> None:
         self._keystore = keystore
         self._base = base
         self._kind = kind
         self._policy = policy
         self._make = make
+        self._backed_up = backed_up
 
     def versions(self) -> list[Version]:
         """The versions that are not destroyed, oldest first."""
@@ -87,7 +95,7 @@ class RotatingSecret:
         latest = max([v.begins_ms for v in self.versions()] + self._destroyed(), default=-1)
         if begins_ms <= latest:
             raise RotationInvalid(f"the next version of {self._base!r} must begin after the latest one")
-        self._keystore.put(f"{self._base}/{begins_ms}", self._kind, self._make(rng))
+        self._keystore.put(f"{self._base}/{begins_ms}", self._kind, self._make(rng), backed_up=self._backed_up)
         return self._version(begins_ms, None)
 
     def secret(self, version: Version, now_ms: int) -> bytes:

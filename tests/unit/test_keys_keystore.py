@@ -130,6 +130,37 @@ def test_restored_folder_is_reconciled_with_the_log(store: Keystore, tmp_path: P
     assert restored.destroyed() == ["oprf/c1/1", "oprf/other/9"]
 
 
+def test_unbacked_secret_dies_in_backups_too(store: Keystore, tmp_path: Path) -> None:
+    store.put("oprf/c1/1", "oprf", b"epoch key", backed_up=False)
+    assert Keystore.open(tmp_path / "ks", b"pass").get("oprf/c1/1", "oprf") == b"epoch key"
+    shutil.copytree(tmp_path / "ks", tmp_path / "backup", ignore=shutil.ignore_patterns("unbacked"))
+    (tmp_path / "backup" / "unbacked").mkdir()
+    half = (tmp_path / "ks" / "unbacked" / "oprf%2Fc1%2F1").read_bytes()
+    store.destroy("oprf/c1/1")
+    assert list((tmp_path / "ks" / "unbacked").iterdir()) == []
+    # The thief has the backup and the passphrase, and pays no heed to tombstones: the key is gone all the same.
+    with pytest.raises(SecretDestroyed, match="backup"):
+        Keystore.open(tmp_path / "backup", b"pass").get("oprf/c1/1", "oprf")
+    file = tmp_path / "backup" / "secrets" / "oprf%2Fc1%2F1"
+    file.write_bytes(b"\1" + file.read_bytes()[1:])  # claims to be of the other mode
+    with pytest.raises(SecretCorrupt):
+        Keystore.open(tmp_path / "backup", b"pass").get("oprf/c1/1", "oprf")
+    file.write_bytes(b"\2" + file.read_bytes()[1:])
+    (tmp_path / "backup" / "unbacked" / "oprf%2Fc1%2F1").write_bytes(half)  # only with the half it would open
+    assert Keystore.open(tmp_path / "backup", b"pass").get("oprf/c1/1", "oprf") == b"epoch key"
+
+
+def test_a_crash_between_the_two_halves_does_not_block_the_name(store: Keystore, tmp_path: Path) -> None:
+    (tmp_path / "ks" / "unbacked" / "n").write_bytes(bytes(32))  # written, and then the process was killed
+    with pytest.raises(SecretMissing):
+        store.get("n", "raw")
+    store.put("n", "raw", b"secret", backed_up=False)
+    assert store.get("n", "raw") == b"secret"
+    with pytest.raises(SecretExists):
+        store.put("n", "raw", b"again", backed_up=False)
+    assert store.get("n", "raw") == b"secret"
+
+
 def test_missing_and_malformed(store: Keystore) -> None:
     with pytest.raises(SecretMissing):
         store.get("nothing", "raw")

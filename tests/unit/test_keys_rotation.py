@@ -66,7 +66,7 @@ def test_early_rotation_retires_the_earlier_version(store: Keystore, overlap_day
 
 
 def test_ended_versions_are_destroyed_and_never_used_again(store: Keystore) -> None:
-    secret = RotatingSecret(store, "oprf/c1", "oprf", RotationPolicy(DAY_MS, 0), _fresh)
+    secret = RotatingSecret(store, "oprf/c1", "oprf", RotationPolicy(DAY_MS, 0), _fresh, backed_up=False)
     version = secret.rotate(T0, os.urandom)
     with pytest.raises(RotationInvalid):
         secret.secret(version, T0 - 1)  # before its time
