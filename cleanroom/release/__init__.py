@@ -14,7 +14,9 @@ from cleanroom.release.figures import (
 from cleanroom.release.gate import Contracts, Gate, Released, Suppressed
 from cleanroom.release.guard import OwnRows, Sketcher, sketch
 from cleanroom.release.log import ReleaseReceipt
+from cleanroom.release.lookalike import lookalike_figures
 from cleanroom.release.noise import NoiseSource, OpenDpNoise
+from cleanroom.release.opening import ReleaseOpening, open_release, verify_opening
 from cleanroom.release.pace import Pace, WallPace
 from cleanroom.release.request import ReleaseRequest
 from cleanroom.release.sqlite_store import SqliteBudgetStore
@@ -34,6 +36,7 @@ __all__ = [
     "OpenDpNoise",
     "OwnRows",
     "Pace",
+    "ReleaseOpening",
     "ReleaseReceipt",
     "ReleaseRequest",
     "Released",
@@ -45,10 +48,13 @@ __all__ = [
     "bounded_sum",
     "epsilon",
     "histogram",
+    "lookalike_figures",
     "micro_rho",
     "open_payload",
+    "open_release",
     "overlap",
     "population_histogram",
     "sigma_milli",
     "sketch",
+    "verify_opening",
 ]
