@@ -80,6 +80,9 @@ class ScryptCost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+DEFAULT_COST: Final = ScryptCost()
+
+
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     scrypt: ScryptCost
@@ -122,7 +125,7 @@ class Keystore:
         if not passphrase:
             raise PassphraseMissing("a keystore needs a passphrase that is not empty")
         if create:
-            return cls._create(path, passphrase, rng, cost or ScryptCost())
+            return cls._create(path, passphrase, rng, cost or DEFAULT_COST)
         header = _read_header(path)
         derived = header.scrypt.derive(passphrase, header.salt)
         if not hmac.compare_digest(_check(derived, header.scrypt, header.salt), header.check):

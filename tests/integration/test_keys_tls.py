@@ -99,6 +99,7 @@ def test_name_constraints_hold_in_tls(folder: Path, address: str) -> None:
 
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(cli.PASSPHRASE_VARIABLE, raising=False)
+    monkeypatch.setattr("keys.keystore.DEFAULT_COST", FAST)
     run = CliRunner().invoke
     ids, word = tmp_path / "ids", tmp_path / "ids" / "passphrase"
     made = run(cli.app, ["init", str(ids), "--party", "room"], catch_exceptions=False)

@@ -22,7 +22,7 @@ from keys.errors import (
     SecretMissing,
     SecretNameInvalid,
 )
-from keys.keystore import SECRET_BYTES_MAX, Keystore, ScryptCost
+from keys.keystore import DEFAULT_COST, SECRET_BYTES_MAX, Keystore, ScryptCost
 
 FAST = ScryptCost(log_n=4, r=1, p=1)
 
@@ -192,7 +192,7 @@ def test_damaged_or_greedy_header_is_refused(store: Keystore, tmp_path: Path) ->
 
 
 def test_default_cost_is_owasp_floor() -> None:
-    cost = ScryptCost()
+    cost = DEFAULT_COST
     assert (1 << cost.log_n) * cost.p >= 3 * 2**15
     assert cost.r == 8
     assert len(FAST.derive(b"p", os.urandom(32))) == 64
