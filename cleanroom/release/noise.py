@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
-import opendp.prelude as dp
+from opendp.domains import atom_domain, vector_domain
+from opendp.measurements import make_gaussian
+from opendp.metrics import l2_distance
+from opendp.mod import enable_features
 
 from cleanroom.release.accountant import MICRO, MILLI
 from cleanroom.release.errors import FiguresInvalid
@@ -50,6 +53,6 @@ class OpenDpNoise:
 @lru_cache(maxsize=256)
 def _measurement(sigma_milli: int) -> Any:
     """One measurement a noise scale. Takes and gives i64 vectors; distance in L2."""
-    dp.enable_features("contrib")
-    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
-    return dp.m.make_gaussian(*space, scale=sigma_milli / MILLI)
+    enable_features("contrib")
+    space = vector_domain(atom_domain(T="i64")), l2_distance(T="f64")
+    return make_gaussian(*space, scale=sigma_milli / MILLI)
