@@ -171,9 +171,14 @@ def _write(con: duckdb.DuckDBPyConnection, schema: pa.Schema, tokens: list[str],
     shown = ", ".join(f"{ROLE} <> '{Role.PADDING}' AS {REAL}" if name == REAL else f'"{name}"' for name in out.names)
     order = ", ".join(f'"{name}" NULLS LAST' for name in tokens)
     source = f', "{SOURCE}"' if SOURCE in schema.names else ""
-    queries = {
-        "rows.parquet": f"SELECT {shown} FROM {both} ORDER BY {order}, {ROW}",
-        "handles.parquet": f"SELECT {ROW}, {ROLE} AS role{source} FROM {both} ORDER BY {ROW}",
+    handles = [f for f in schema if f.name == SOURCE]
+    written = {
+        "rows.parquet": (f"SELECT {shown} FROM {both} ORDER BY {order}, {ROW}", out),
+        "handles.parquet": (
+            f"SELECT {ROW}, {ROLE} AS role{source} FROM {both} ORDER BY {ROW}",
+            pa.schema([(ROW, pa.binary(HANDLE_BYTES)), ("role", pa.string()), *handles]),
+        ),
     }
-    for name, query in queries.items():
-        con.execute(f"COPY ({query}) TO '{str(work / name).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)")
+    for name, (query, form) in written.items():
+        reader = con.sql(query).to_arrow_reader(_BATCH_ROWS)
+        PLAIN.write(work / name, form, (batch.cast(form) for batch in reader))

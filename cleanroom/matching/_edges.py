@@ -36,9 +36,13 @@ class Side:
     def has(self, kind: str) -> bool:
         return TOKEN_PREFIX + kind in self.columns
 
-    def narrowed(self, where: str, rows: int) -> Side:
-        """The rows of this side that fulfil an SQL condition; ``rows``: about how many they are."""
-        return Side(f"(SELECT * FROM {self.source} WHERE {where})", self.columns, rows)
+    def within(self, touched: str, rows: int) -> Side:
+        """The rows of this side whose handle is in view ``touched``, of ``rows`` rows."""
+        return Side(f"(SELECT * FROM {self.source} SEMI JOIN {touched} USING ({ROW}))", self.columns, rows)
+
+    def without(self, touched: str) -> Side:
+        """The rows of this side whose handle is not in view ``touched``."""
+        return Side(f"(SELECT * FROM {self.source} ANTI JOIN {touched} USING ({ROW}))", self.columns, self.rows)
 
 
 def side(con: duckdb.DuckDBPyConnection, tables: Tables, path: Path, name: str) -> Side:
@@ -65,7 +69,7 @@ def edges(con: duckdb.DuckDBPyConnection, seeds: Side, population: Side, spec: M
     for rank, kind in enumerate(spec.kinds):
         if not (seeds.has(kind) and population.has(kind)):
             continue
-        parts = parts_for(max(seeds.rows, population.rows))
+        parts = parts_for(min(seeds.rows, population.rows))
         for part in range(parts):
             for batch in rows_of(con, _join(seeds, population, kind, rank, part, parts), EDGE_SCHEMA):
                 limit -= batch.num_rows
@@ -75,12 +79,14 @@ def edges(con: duckdb.DuckDBPyConnection, seeds: Side, population: Side, spec: M
 
 
 def _join(seeds: Side, population: Side, kind: str, rank: int, part: int, parts: int) -> str:
+    """SQL of one part of one kind's edges; the shorter side stands right, where DuckDB holds it in memory."""
     token = TOKEN_PREFIX + kind
     tenure, calls = (c if c in population.columns else "NULL" for c in (TENURE, CALLS))
     here = in_part(token, part, parts)
+    left = f"(SELECT {ROW}, {token} FROM {seeds.source} WHERE {here}) s"
+    right = f"""(SELECT {ROW}, {token}, {tenure}::BIGINT AS tenure, {calls}::BIGINT AS calls
+        FROM {population.source} WHERE {here}) p"""
+    longer, shorter = (right, left) if population.rows > seeds.rows else (left, right)
     return f"""
         SELECT s.{ROW} AS seed_row, p.{ROW} AS provider_row, {rank}::UTINYINT AS rank, tenure, calls
-        FROM (SELECT {ROW}, {token} FROM {seeds.source} WHERE {here}) s
-        JOIN (SELECT {ROW}, {token}, {tenure}::BIGINT AS tenure, {calls}::BIGINT AS calls
-              FROM {population.source} WHERE {here}) p
-        USING ({token})"""
+        FROM {longer} JOIN {shorter} USING ({token})"""
