@@ -15,6 +15,14 @@ from cleanroom.tlog._report import AuditReport, Violation
 from cleanroom.tlog._room import Receipt, RoomLog
 from cleanroom.tlog._source import DirectorySource, FetchSource, Source, read_checkpoint
 from cleanroom.tlog._store import Head, LogStore, SqliteLogStore
+from cleanroom.tlog._witness import (
+    SqliteWitnessStore,
+    Witness,
+    WitnessAnswer,
+    WitnessLink,
+    WitnessStore,
+    collect_cosignatures,
+)
 
 __all__ = [
     "AuditReport",
@@ -37,8 +45,14 @@ __all__ = [
     "RoomLog",
     "Source",
     "SqliteLogStore",
+    "SqliteWitnessStore",
     "TileReader",
     "Violation",
+    "Witness",
+    "WitnessAnswer",
+    "WitnessLink",
+    "WitnessStore",
+    "collect_cosignatures",
     "cosign",
     "decode_entry",
     "leaf_hash",

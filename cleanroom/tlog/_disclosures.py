@@ -41,35 +41,63 @@ class Disclosures:
             yield f"{DISCLOSURES}/{path.name}", opening
 
     @staticmethod
-    def read(path: Path) -> Iterator[Opening]:
-        """The lines of one file. Raises: DisclosureInvalid: names file and line."""
-        for number, line in enumerate(_lines(path), 1):
+    def read(path: Path, end: int | None = None) -> Iterator[Opening]:
+        """The lines of one file, up to byte ``end``; a last line without newline is still being written and left out.
+
+        Raises: DisclosureInvalid: names file and line.
+        """
+        for number, line in enumerate(_lines(path, end), 1):
             try:
                 yield Opening.parse(line)
             except DisclosureInvalid as error:
                 raise DisclosureInvalid(f"{DISCLOSURES}/{path.name} line {number}: {error.message}") from None
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _lines(path: Path, end: int | None) -> Iterator[bytes]:
     """Lines with their newline, read in blocks: a room has more collaborations than a process has file descriptors."""
     at = 0
-    while True:
+    while end is None or at < end:
         with path.open("rb") as file:
             file.seek(at)
-            lines = _block(file)
+            lines = _block(file, end)
             at = file.tell()
         if not lines:
             return
         yield from lines
 
 
-def _block(file: BinaryIO) -> list[bytes]:
+def _block(file: BinaryIO, end: int | None) -> list[bytes]:
     lines: list[bytes] = []
     held = 0
-    while held < BLOCK_BYTES and (line := file.readline(LINE_BYTES_MAX)):
+    while held < BLOCK_BYTES and (end is None or file.tell() < end) and (line := file.readline(LINE_BYTES_MAX)):
+        if not line.endswith(b"\n") and len(line) < LINE_BYTES_MAX:
+            break
         lines.append(line)
         held += len(line)
     return lines
+
+
+def find_opening(path: Path, index: int, end: int) -> Opening | None:
+    """The opening of entry ``index``, by bisection: lines stand in index order. Cost: a few dozen short reads."""
+    low, high = 0, end  # the line looked for begins in [low, high)
+    with path.open("rb") as file:
+        while low < high:
+            middle = (low + high) // 2
+            file.seek(max(0, middle - 1))
+            if middle:
+                file.readline(LINE_BYTES_MAX)  # to the beginning of a line at or behind the middle
+            start = file.tell()
+            if start >= high:
+                high = middle
+                continue
+            opening = Opening.parse(file.readline(LINE_BYTES_MAX))
+            if opening.index == index:
+                return opening
+            if opening.index < index:
+                low = file.tell()
+            else:
+                high = middle
+    return None
 
 
 class GivenOpenings:

@@ -119,7 +119,7 @@ def decode_entry(index: int, entry: bytes) -> Event:
     """Read an opened entry. Raises: EventInvalid: not canonical, unknown kind or field, wrong type."""
     try:
         envelope = _ENVELOPE.decode(entry)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EventInvalid(f"entry {index}: {error}") from None
     if not _surely_canonical(entry, envelope):
         try:

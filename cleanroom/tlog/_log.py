@@ -77,6 +77,7 @@ class Log:
         self._published = store.published().size
         self._sidecars = dict(store.published().sidecars)
         self._sidecars_dirty: dict[str, int] = {}
+        self._visible: dict[str, int] = {}
         self._edge = Edge()
         self._partial: list[bytes] = []
         self._note = b""
@@ -154,18 +155,24 @@ class Log:
         """Proof that the tree of ``old`` entries is a prefix of that of ``new``. Raises: ProofInvalid."""
         return self._reader().consistency(old, new)
 
-    def add_cosignatures(self, lines: bytes) -> None:
-        """Attach witness lines to the newest checkpoint (durable). The caller has verified them against known keys.
+    def add_cosignatures(self, size: int, lines: bytes) -> None:
+        """Attach witness lines to the checkpoint of ``size``, if it is still the newest (durable).
 
-        Raises: NoteInvalid: not signature lines.
+        The caller has verified them against known keys. Raises: NoteInvalid: not signature lines.
         """
         parsed = parse_lines(lines)
         with self._commit_lock:
             self._check_usable()
-            self._store.add_cosignatures(self._published, [line.encode().encode() for line in parsed])
+            if size != self._published:
+                return
+            self._store.add_cosignatures(size, [line.encode().encode() for line in parsed])
             batch = self._batch()
             self._publish_checkpoint(batch)
             batch.commit()
+
+    def sidecar_bytes(self, name: str) -> int:
+        """How much of a sidecar file belongs to published entries; what stands behind is being written."""
+        return self._visible.get(name, 0)
 
     def alias(self, name: str, proposed: str) -> str:
         """A durable value for ``name``: ``proposed`` at first use, the stored one ever after."""
@@ -178,13 +185,16 @@ class Log:
         return DirectorySource(self.root_dir)
 
     def close(self) -> None:
-        """Record what is published and let go of the directory."""
+        """Record what is published and let go of the directory; a second time does nothing."""
         with self._commit_lock:
+            if self._lock_file < 0:
+                return
             if self._broken is None:
                 self._store.settle(self._watermark(), self._keep_from())
             self._broken = "the log is closed"
             self._store.close()
             os.close(self._lock_file)
+            self._lock_file = -1
 
     def __enter__(self) -> Log:
         return self
@@ -248,6 +258,7 @@ class Log:
         self._publish_checkpoint(batch, self._head)
         batch.commit()
         self._published = self._head.size
+        self._visible = self._visible | self._sidecars_dirty if self._visible else dict(self._sidecars)
         for tile in filled:
             rmtree(self.root_dir / f"{tile.path}.p", ignore_errors=True)  # the full tile stands in for them
 

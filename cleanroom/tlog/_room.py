@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from cleanroom.tlog._disclosures import Disclosures
+from cleanroom.tlog._disclosures import Disclosures, find_opening
 from cleanroom.tlog._entry import DISCLOSURES, PSEUDONYM_BYTES, SALT_BYTES, Leaf, Opening, commit, encode_entry
 from cleanroom.tlog._log import Log
 from cleanroom.tlog._merkle import leaf_hash
@@ -72,10 +71,16 @@ class RoomLog:
 
     def disclosures(self, collaboration: str) -> Iterator[Opening]:
         """Openings of one collaboration's leaves, in the log's order, up to the newest checkpoint."""
-        size = self.log.size
-        path = self.log.root_dir / disclosure_path(self.pseudonym(collaboration))
-        if path.exists():
-            yield from (opening for opening in Disclosures.read(path) if opening.index < size)
+        name = disclosure_path(self.pseudonym(collaboration))
+        end = self.log.sidecar_bytes(name)
+        if end:
+            yield from Disclosures.read(self.log.root_dir / name, end)
+
+    def opening(self, collaboration: str, index: int) -> Opening | None:
+        """What opens the leaf at ``index``, if it is one of this collaboration's."""
+        name = disclosure_path(self.pseudonym(collaboration))
+        end = self.log.sidecar_bytes(name)
+        return find_opening(self.log.root_dir / name, index, end) if end else None
 
     def _prepare(self, at_ms: int, kind: str, collaboration: str, body: dict[str, Any]) -> tuple[Row, bytes, bytes]:
         pseudonym = self.pseudonym(collaboration)
@@ -88,8 +93,3 @@ class RoomLog:
 def disclosure_path(pseudonym: str) -> str:
     """Where a collaboration's openings are kept, relative to the log."""
     return f"{DISCLOSURES}/{pseudonym}.txt"
-
-
-def disclosure_folder(root: Path) -> Path:
-    """The folder of all of them."""
-    return root / DISCLOSURES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cleanroom.tlog._note import NOTE_BYTES_MAX
-from cleanroom.tlog._tile import ENTRY_BYTES_MAX, WIDTH
+from cleanroom.tlog._tile import ENTRY_BYTES_MAX, WIDTH, TileId
 from cleanroom.tlog.errors import ResourceMissing, TileInvalid
 
 CHECKPOINT: Final = "checkpoint"
@@ -38,6 +38,9 @@ class DirectorySource:
         self.root = Path(root)
 
     def fetch(self, path: str) -> bytes:
+        """See ``Source``; only the log's public files are read, whatever path a stranger asks for."""
+        if path != CHECKPOINT:
+            _check_path(path)
         try:
             with (self.root / path).open("rb") as file:
                 data = file.read(RESOURCE_BYTES_MAX + 1)
@@ -55,6 +58,13 @@ class DirectorySource:
             folders.sort()
             for name in sorted(files):
                 yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+
+def _check_path(path: str) -> None:
+    try:
+        TileId.parse(path)
+    except TileInvalid as error:
+        raise ResourceMissing(error.message) from None
 
 
 class FetchSource:
