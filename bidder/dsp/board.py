@@ -68,7 +68,7 @@ class Board:
                 self._enter(line, stage)
             if line.pacer is None:
                 continue
-            book.want(line.pot)
+            book.want(line.pot, line.campaign.max_cpm_micros)
             line.pacer.update(now_ms, book.expected_nanos(line.pot))
             line.multiplier = line.pacer.multiplier
             alive |= 1 << position

@@ -28,16 +28,20 @@ import msgspec
 
 from bidder.dsp.campaign import NAME
 
+SLACK_MS = 5_000  # how long a worker may go without a beat before its lease is too short to reserve under
+
 
 class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     """The DMP's profile store, read only."""
 
     path: Path
     identity: Path | None = None  # party folder whose keystore holds the profile secret; default: our own
-    kinds: dict[str, tuple[str, ...]] = {
-        "gaid": ("gaid", "oaid"),  # Android's advertising id is an OAID where there is no Google
-        "buyer_uid": ("exchange_uid",),
-    }  # what an id of a request may be in the store; a kind that is not named is itself
+    kinds: dict[str, tuple[str, ...]] = msgspec.field(
+        default_factory=lambda: {
+            "gaid": ("gaid", "oaid"),  # Android's advertising id is an OAID where there is no Google
+            "buyer_uid": ("exchange_uid",),
+        }
+    )  # what an id of a request may be in the store; a kind that is not named is itself
 
 
 class Grpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,4 +115,4 @@ class DspConfig(msgspec.Struct, frozen=True, kw_only=True):
     def hold_ms(self) -> int:
         """Life of a lease after a beat: the longest reservation and some beats."""
         longest = max(e.notice_window_s + e.bid_expires_s for e in self.exchanges.values())
-        return int(longest * 1000) + 20 * self.beat_ms
+        return int(longest * 1000) + max(20 * self.beat_ms, SLACK_MS)

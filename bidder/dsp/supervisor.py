@@ -126,11 +126,13 @@ class Supervisor:
     def _end(self) -> bool:
         """Workers first, so that they can give back their leases; then the rest."""
         clean = _stop(self._workers)
-        return _stop([self._compactor, self._control]) and clean
+        return _stop([self._compactor], may_be_cut=True) and _stop([self._control]) and clean
 
 
-def _stop(children: Sequence[Child]) -> bool:
+def _stop(children: Sequence[Child], *, may_be_cut: bool = False) -> bool:
+    """SIGTERM and wait; ``may_be_cut``: one still starting, and so ended by the signal itself, is clean too."""
     clean = True
+    allowed = (0, -signal.SIGTERM) if may_be_cut else (0,)
     running = [child for child in children if child.process is not None and child.process.poll() is None]
     for child in running:
         if child.process is not None:
@@ -139,7 +141,7 @@ def _stop(children: Sequence[Child]) -> bool:
         if child.process is None:
             continue
         try:
-            clean = child.process.wait(STOP_SECONDS) == 0 and clean
+            clean = child.process.wait(STOP_SECONDS) in allowed and clean
         except subprocess.TimeoutExpired:
             child.process.kill()
             child.process.wait()

@@ -108,9 +108,13 @@ class Book:
 
     # -- the beat
 
-    def want(self, pot: str) -> None:
-        """Make sure the next sync asks for a lease on ``pot``, before the first bid needs it."""
-        self._holds.setdefault(pot, Hold(pot)).idle_beats = 0
+    def want(self, pot: str, unit_nanos: int = 1) -> None:
+        """Keep a lease on ``pot``, before the first bid needs it, of at least two reservations of ``unit_nanos``."""
+        hold = self._holds.get(pot)
+        if hold is None:
+            hold = self._holds[pot] = Hold(pot)
+        hold.idle_beats = 0
+        hold.unit_nanos = max(hold.unit_nanos, unit_nanos)
 
     def sync(self, counts: list[Count], closing: frozenset[str] = frozenset(), *, drain: bool = False) -> Sync:
         """The next request to the ledger. What it gives back leaves this book at once: a lost answer loses no balance.
