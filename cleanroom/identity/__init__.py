@@ -1,6 +1,13 @@
 """Identifiers: their kinds, canonical forms and encodings, and columns of them made ready for the OPRF."""
 
-from cleanroom.identity._errors import ColumnTooLong, EncodingImpossible, ListInvalid, OptionInvalid, ValueRejected
+from cleanroom.identity._errors import (
+    ColumnInvalid,
+    ColumnTooLong,
+    EncodingImpossible,
+    ListInvalid,
+    OptionInvalid,
+    ValueRejected,
+)
 from cleanroom.identity._lists import (
     ColumnSpec,
     ListBatch,
@@ -13,6 +20,7 @@ from cleanroom.identity._normalise import Normalised, canonical, normalise, oprf
 from cleanroom.identity.kinds import Encoding, IdKind, Reject
 
 __all__ = [
+    "ColumnInvalid",
     "ColumnSpec",
     "ColumnTooLong",
     "Encoding",

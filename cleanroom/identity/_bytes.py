@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cleanroom.identity._errors import ColumnInvalid
+
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -21,6 +23,29 @@ def table(characters: str) -> Bools:
     out = np.zeros(256, dtype=np.bool_)
     out[list(characters.encode("ascii"))] = True
     return out
+
+
+def as_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The column as one string array. Text, bytes that are UTF-8, and whole numbers are taken.
+
+    Raises: ColumnInvalid: another type (floating point has lost digits), or not UTF-8, or over 2 GiB.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if column.type == pa.string():
+        return column
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    t = pa.types
+    fits = (t.is_integer, t.is_string, t.is_large_string, t.is_binary, t.is_large_binary, t.is_null)
+    if not any(test(column.type) for test in fits):
+        raise ColumnInvalid(f"it is of type {column.type}; identifiers must be text or whole numbers")
+    try:
+        text = column.cast(pa.string())
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        raise ColumnInvalid("its bytes are not UTF-8") from None
+    return text
 
 
 DIGITS: Final = "0123456789"

@@ -5,6 +5,7 @@ CleanroomError
 +-- OptionInvalid         a namespace or country that the kind does not take, or lacks
 +-- ValueRejected         one value broke a rule of its kind (``canonical`` only; columns collect rejects)
 +-- ColumnTooLong         more rows in one call than Arrow's 32-bit offsets safely hold
++-- ColumnInvalid         a column that is no text
 +-- ListInvalid           a list file that cannot be read: header, encoding of text, format
 """
 
@@ -44,6 +45,13 @@ class ColumnTooLong(CleanroomError):
 
     code = "column-too-long"
     fault = Fault.EXHAUSTED
+
+
+class ColumnInvalid(CleanroomError):
+    """A column is of a type that holds no identifiers, or its bytes are not UTF-8."""
+
+    code = "column-invalid"
+    fault = Fault.INVALID
 
 
 class ListInvalid(CleanroomError):

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cleanroom.identity import _bytes
 from cleanroom.identity._bytes import Ints
 from cleanroom.identity._csv import check_names, read_csv
-from cleanroom.identity._errors import ListInvalid
+from cleanroom.identity._errors import ColumnInvalid, ListInvalid
 from cleanroom.identity._normalise import Normalised, normalise
 from cleanroom.identity.kinds import Encoding, IdKind
 
@@ -176,18 +176,10 @@ def _parquet(path: Path, names: list[str], batch_rows: int) -> Iterator[ListBatc
         raise ListInvalid(f"{path}: this is no Parquet file, or it is damaged") from None
 
 
-def _text(column: Any, name: str, path: Path, row: int) -> pa.Array:
-    """A column as strings. Identifiers kept as floating point have lost digits and are refused."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    t = pa.types
-    fits = (t.is_integer, t.is_string, t.is_large_string, t.is_binary, t.is_large_binary, t.is_null)
-    if not any(test(kind) for test in fits):
-        raise ListInvalid(f"{path}: column {name} is of type {kind}; identifiers must be text or whole numbers")
+def _text(column: pa.Array, name: str, path: Path, row: int) -> pa.Array:
     try:
-        text = pc.cast(column, pa.string())
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        raise ListInvalid(f"{path}: column {name} is not UTF-8 in rows {row} to {row + len(column) - 1}") from None
-    return text
+        return _bytes.as_strings(column)
+    except ColumnInvalid as error:
+        raise ListInvalid(
+            f"{path}: column {name} cannot be used, rows {row} to {row + len(column) - 1}: {error.message}"
+        ) from None

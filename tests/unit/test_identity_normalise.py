@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cleanroom.identity import (
+    ColumnInvalid,
     ColumnTooLong,
     Encoding,
     EncodingImpossible,
@@ -220,6 +221,21 @@ def test_empty_column_and_too_long_column() -> None:
     huge = pa.array(np.zeros(ROWS_MAX + 1, dtype=np.int8))
     with pytest.raises(ColumnTooLong):
         normalise(huge, IdKind.PHONE, RAW, RAW)
+
+
+def test_column_types() -> None:
+    as_text = normalise(pa.array(["13800138000"]), IdKind.PHONE, RAW, RAW).values
+    for column in (
+        pa.array([13800138000]),
+        pa.array([b"13800138000"]),
+        pa.array(["13800138000"], pa.large_string()),
+        pa.array(["13800138000"]).dictionary_encode(),
+    ):
+        assert normalise(column, IdKind.PHONE, RAW, RAW).values == as_text
+    assert normalise(pa.nulls(3), IdKind.PHONE, RAW, RAW).rejects["code"].to_pylist() == ["empty"] * 3
+    for bad in (pa.array([1.38e10]), pa.array([b"\xff"]), pa.array([True])):
+        with pytest.raises(ColumnInvalid):
+            normalise(bad, IdKind.PHONE, RAW, RAW)
 
 
 def test_meid_check_digit_by_base() -> None:
