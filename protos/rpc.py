@@ -62,6 +62,13 @@ class MethodForbidden(SealbidError):
     fault = Fault.FORBIDDEN
 
 
+class InternalFailure(SealbidError):
+    """A fault of the process itself; what happened stands in its log."""
+
+    code = "internal-failure"
+    fault = Fault.INTERNAL
+
+
 class AddressTaken(SealbidError):
     """A server cannot bind its address."""
 
@@ -177,6 +184,8 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
                 return inner(request, context)
             except SealbidError as error:
                 refuse(context, error, method)
+            except Exception as error:  # noqa: BLE001 (the process's edge: told to the log, not to the caller)
+                fail(context, error, method)
 
         return run
 
@@ -187,6 +196,8 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
                 yield from inner(request, context)
             except SealbidError as error:
                 refuse(context, error, method)
+            except Exception as error:  # noqa: BLE001 (as above)
+                fail(context, error, method)
 
         return run
 
@@ -196,6 +207,14 @@ def refuse(context: grpc.ServicerContext, error: SealbidError, method: str) -> N
     log.info("refused", method=method, code=error.code, fault=error.fault.value)
     context.set_trailing_metadata(((CODE_KEY, error.code), (FAULT_KEY, error.fault.value)))
     context.abort(STATUS[error.fault], error.message)
+
+
+def fail(context: grpc.ServicerContext, error: Exception, method: str) -> None:
+    """End the call as our own fault. Its words may hold private data: they go to our log's trace, not to the peer."""
+    if getattr(context, "code", lambda: None)() is not None:  # an abort is already under way
+        raise error
+    log.error("failed", method=method, kind=type(error).__name__, exc_info=error)
+    refuse(context, InternalFailure("the process failed on this request; its operator's log says how"), method)
 
 
 class Server:

@@ -34,6 +34,7 @@ DEVICE_SCHEMA: Final = pa.schema(
     [("row", pa.binary(16)), ("kind", pa.string()), ("encoding", pa.string()), ("value", pa.binary())]
 )
 SOURCE: Final = "source"
+VALUE_BYTES_MAX: Final = 1 << 20  # of a canonical value; Arrow wants an end to slice to
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ def _devices(graph: Graph, handles: Path) -> Iterator[pa.RecordBatch]:
                     "row": rows.take(pa.array(done.rows)),
                     "kind": pa.repeat(item.kind, len(done.rows)),
                     "encoding": pa.repeat(item.encoding, len(done.rows)),
-                    "value": pc.binary_slice(done.values, prefix),
+                    "value": pc.binary_slice(done.values, prefix, VALUE_BYTES_MAX),
                 },
                 schema=DEVICE_SCHEMA,
             )

@@ -278,7 +278,7 @@ class Analyses:
     def _matched_people(self, row: MatchRow) -> pa.Array:
         """Distinct provider rows of a match: fixed_size_binary(16)."""
         pairs = self._vaults.vault(row.collaboration).dataset(self._pairs(row.collaboration, row.match))
-        return pa.compute.unique(pairs.to_table(columns=["provider_row"]).column("provider_row")).combine_chunks()
+        return pa.compute.unique(pairs.to_table(columns=["provider_row"]).column("provider_row"))
 
     def _request(self, inputs: Inputs, operation: Operation, recipient: str, query: dict[str, Any]) -> ReleaseRequest:
         purpose = inputs.opened.contract.grant(operation).purposes[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cleanroom.contract import Contract, Role, Signature, State
+from cleanroom.contract import Contract, Role, Signature, State, sign
 from cleanroom.contract.book import ContractBook, DestroyedKey
 from cleanroom.contract.errors import ContractNotFound
 from cleanroom.contract.store import ContractStore, Stored
@@ -75,7 +75,12 @@ class Collaborations:
         """Take in ``party``'s own signature; when the others have signed the room signs too."""
         if signature.party != party:
             raise NotAMember("a signature is sent by the member that made it")
-        return self._view(self.book.sign(collaboration, signature))
+        stored = self.book.sign(collaboration, signature)
+        held = {one.party for one in stored.signatures}
+        others = {member.party for member in stored.contract.members} - {self.room}
+        if self.room not in held and others <= held:
+            stored = self.book.sign(collaboration, sign(stored.contract, self.signing))
+        return self._view(stored)
 
     def open(self, collaboration: str, party: str) -> View:
         """Open the newest version: keys first, so that nothing is in force without them."""
