@@ -124,7 +124,7 @@ LOW_ASSURANCE = Preset(
 
 PRESETS = {preset.name: preset for preset in (HIGH_ASSURANCE, LOW_ASSURANCE)}
 
-_NO_MORE = (
+NO_MORE = (
     "privacy.period_micro_rho",
     "privacy.lifetime_micro_rho",
     "privacy.conversions_per_person_max",
@@ -136,7 +136,7 @@ _NO_MORE = (
     "retention.uploads_days",
     "retention.results_days",
 )
-_NO_LESS = (
+NO_LESS = (
     "privacy.delta_exponent",
     "privacy.period_days",
     "thresholds.persons_min",
@@ -154,10 +154,10 @@ def faults_of(contract: Contract) -> Iterator[str]:
     preset = PRESETS.get(contract.assurance)
     if preset is None:
         return
-    for place in (*_NO_MORE, *_NO_LESS):
+    for place in (*NO_MORE, *NO_LESS):
         part, field = place.split(".")
         has, bound = getattr(getattr(contract, part), field), getattr(getattr(preset, part), field)
-        if (has > bound) if place in _NO_MORE else (has < bound):
+        if (has > bound) if place in NO_MORE else (has < bound):
             yield f"{place}: {has} is laxer than {preset.name} assurance allows ({bound})"
     if contract.tags.k < preset.k:
         yield f"tags.k: at least {preset.k} under {preset.name} assurance"

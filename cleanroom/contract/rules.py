@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from cleanroom.contract.presets import PRESETS, faults_of
 from cleanroom.contract.terms import FORMAT, Member, Operation, Role
+from cleanroom.identity import Encoding, IdKind
 
 if TYPE_CHECKING:
     from cleanroom.contract.model import Contract
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 """Collaborations, parties, populations, purposes, columns and channels are names: lower case, printable, short."""
+WORD = re.compile(r"[a-z](?:[a-z0-9.-]{0,62}[a-z0-9])?")
+"""Parties and purposes stand in log entries, whose words begin with a letter: no telephone number does."""
 TEXT_MAX = 200
 MEMBERS_MAX = 16
 COLUMNS_MAX = 256
@@ -92,12 +95,20 @@ def _head(contract: Contract) -> Iterator[str]:
     if not contract.purposes:
         yield "purposes: at least one"
     yield from _names("purposes", contract.purposes, COLUMNS_MAX)
+    yield from _words("purposes", contract.purposes)
+
+
+def _words(place: str, values: Iterable[str]) -> Iterator[str]:
+    for index, word in enumerate(values):
+        if not WORD.fullmatch(word):
+            yield f"{place}[{index}]: a word of letters, digits, '.' and '-' that begins with a letter"
 
 
 def _members(contract: Contract) -> Iterator[str]:
     if not 2 <= len(contract.members) <= MEMBERS_MAX:
         yield f"members: 2 to {MEMBERS_MAX}"
     yield from _names("members.party", [member.party for member in contract.members], MEMBERS_MAX)
+    yield from _words("members.party", [member.party for member in contract.members])
     for index, member in enumerate(contract.members):
         yield from _member(f"members[{index}]", member, contract.post_quantum)
     for what, keys in (("sign", [m.sign for m in contract.members]), ("hpke", [m.hpke for m in contract.members])):
@@ -149,8 +160,14 @@ def _match(contract: Contract) -> Iterator[str]:
         yield f"match.protocol: one of {', '.join(PROTOCOLS)}"
     if not contract.match.ids:
         yield "match.ids: at least one id kind"
-    yield from _names("match.ids.kind", [rule.kind for rule in contract.match.ids], 32)
-    yield from _names("match.ids.encoding", {rule.encoding for rule in contract.match.ids}, 32)
+    kinds = [rule.kind for rule in contract.match.ids]
+    if len(set(kinds)) != len(kinds):
+        yield "match.ids: one id kind stands twice; it has one encoding"
+    for index, rule in enumerate(contract.match.ids):
+        if rule.kind not in set(IdKind):
+            yield f"match.ids[{index}].kind: one of {', '.join(IdKind)}"
+        if rule.encoding not in set(Encoding):
+            yield f"match.ids[{index}].encoding: one of {', '.join(Encoding)}"
 
 
 def _grants(contract: Contract) -> Iterator[str]:

@@ -178,7 +178,7 @@ def test_an_auditor_opens_a_release() -> None:
     noise = verify_opening(opening, output, limits.persons_min, limits.cell_min)
     assert opening.inputs.true == {"persons": [301], "age": [300, 1]}
     assert set(noise) == {"persons", "age"}
-    assert "301" not in repr(opening)
+    assert "true=" not in repr(opening)
 
 
 def test_an_opening_that_was_bent_is_refused() -> None:
