@@ -1,0 +1,32 @@
+"""The ``bidder`` command: the DSP and the exchange, each with its own commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from bidder.adx.cli import app as adx_app
+from bidder.dsp.cli import app as dsp_app
+from bidder.dsp.cli import campaign_app
+from protos.errors import SealbidError
+
+app = typer.Typer(
+    name="bidder",
+    help="Real-time bidding: the DSP that bids, and the exchange that asks for bids.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(dsp_app, name="dsp")
+app.add_typer(campaign_app, name="campaign")
+app.add_typer(adx_app, name="adx")
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on standard error and exit code 1."""
+    try:
+        app()
+    except SealbidError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
