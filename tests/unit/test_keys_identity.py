@@ -89,6 +89,20 @@ def test_files_of_two_parties_do_not_mix(folder: Path) -> None:
         with pytest.raises(IdentityInconsistent):
             PartyIdentity.load(room, b"pass")
         (room / name).write_bytes(saved)
+    theirs = PartyPublic.parse((brand / "party.json").read_bytes())
+    saved = (room / "party.json").read_bytes()
+    (room / "party.json").write_bytes(PartyPublic("room", theirs.sign, theirs.hpke).to_json())
+    with pytest.raises(IdentityInconsistent, match="different keys"):  # the right name over another's keys
+        PartyIdentity.load(room, b"pass")
+    (room / "party.json").write_bytes(saved)
+    pair = {name: (room / name).read_bytes() for name in ("tls.crt", "tls.key")}
+    for name in pair:
+        shutil.copy(brand / name, room / name)
+    with pytest.raises(IdentityInconsistent, match="another party"):  # a certificate and key that fit each other
+        PartyIdentity.load(room, b"pass")
+    for name, content in pair.items():
+        (room / name).write_bytes(content)
+    PartyIdentity.load(room, b"pass")
     (room / "tls.key").write_bytes(b"nothing")
     with pytest.raises(IdentityInconsistent):
         PartyIdentity.load(room, b"pass")
