@@ -9,10 +9,7 @@ import typer
 
 from cleanroom.advertiser.cli import app as advertiser_app
 
-try:
-    from cleanroom.contract.cli import contract_app
-except ImportError:
-    contract_app = typer.Typer()
+from cleanroom.contract.cli import contract_app
 from cleanroom.member.cli import audience_app, collaboration_app, lookalike_app, match_app, overlap
 from cleanroom.provider.cli import app as provider_app
 from cleanroom.room.cli import app as room_app
