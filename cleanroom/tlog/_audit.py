@@ -21,7 +21,7 @@ from cleanroom.tlog._source import DirectorySource, Source
 from cleanroom.tlog._tree_audit import TreeAudit
 from cleanroom.tlog.errors import TlogError
 from cleanroom.tlog.rules import Rules
-from cleanroom.tlog.rules._part import at_entry, entry_place
+from cleanroom.tlog.rules._part import entry_place
 from keys.signing import VerifyKey
 
 VKeys = str | NoteKey | Sequence[str | NoteKey]
@@ -82,15 +82,28 @@ def verify_log(
     rules = Rules(parties or {})
     if audit.open(_keys(witnesses), len(witnesses) if quorum is None else quorum):
         opener = _Opener(report, openings)
+        sayer = _Sayer(report)
         for event in opener.events(audit.entries()):
             report.events[event.kind] = report.events.get(event.kind, 0) + 1
-            rules.feed(event, at_entry(event.index, report.add))
+            sayer.index = event.index
+            rules.feed(event, sayer)
         audit.finish(_remembered(remembered, _keys(vkey)))
         opener.finish(partial=partial)
         rules.finish(now_ms, report.add)
     _say_tree(report)
     _say_rules(report, rules, parties or {})
     return report
+
+
+@dataclass(slots=True)
+class _Sayer:
+    """Says what is wrong with the entry in hand."""
+
+    report: AuditReport
+    index: int = 0
+
+    def __call__(self, rule: str, detail: str) -> None:
+        self.report.add(rule, entry_place(self.index), detail)
 
 
 @dataclass(slots=True)

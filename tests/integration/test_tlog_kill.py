@@ -57,7 +57,7 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         with Log.open(root, ORIGIN, LOG_KEY, Clock()) as log:
             _check(log, acknowledged, notes)
             notes[:] = [log.checkpoint()]
-    assert len(acknowledged) > 20 * KILLS
+    assert len(acknowledged) > 2 * KILLS
     report = verify_log(root, log.vkey, remembered=notes[0])
     assert report.violations == []
     assert report.entries_opened == report.size >= len(acknowledged)

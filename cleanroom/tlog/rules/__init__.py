@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cleanroom.tlog._entry import Event
+from cleanroom.tlog.events import BODIES
 from cleanroom.tlog.rules._contracts import Contracts
 from cleanroom.tlog.rules._data import Data
 from cleanroom.tlog.rules._keys import Keys
@@ -26,11 +27,14 @@ class Rules:
         self.releases = Releases(self.contracts, self.data)
         keys = Keys(self.contracts)
         self._parts: tuple[Part, ...] = (self.room, self.contracts, keys, self.quotas, self.data, self.releases)
+        self._readers = {
+            body: tuple(part.feed for part in self._parts if body in part.kinds) for body in BODIES.values()
+        }
 
     def feed(self, event: Event, say: Say) -> None:
         """Take the next entry, in the log's order."""
-        for part in self._parts:
-            part.feed(event, say)
+        for feed in self._readers[type(event.body)]:
+            feed(event, say)
 
     def finish(self, now_ms: int | None, say_at: SayAt) -> None:
         """The log ends; ``now_ms``: the auditor's time, by default the latest entry's."""

@@ -18,7 +18,14 @@ from cleanroom.canonical import canonical
 from cleanroom.tlog._entry import Event
 from cleanroom.tlog._note import strict_base64
 from cleanroom.tlog.errors import NoteInvalid
-from cleanroom.tlog.events import ContractAmended, ContractClosed, ContractOpened, ContractProposed, ContractSigned
+from cleanroom.tlog.events import (
+    Body,
+    ContractAmended,
+    ContractClosed,
+    ContractOpened,
+    ContractProposed,
+    ContractSigned,
+)
 from cleanroom.tlog.rules._part import Say, SayAt
 from cleanroom.tlog.rules._terms import MemberTerms, Terms
 from keys.errors import KeyInvalid, SignatureInvalid
@@ -49,6 +56,8 @@ class Case:
 
 class Contracts:
     """Args: parties: Ed25519 key each party is known by; where given, a contract may name no other for it."""
+
+    kinds: tuple[type[Body], ...] = (ContractProposed, ContractSigned, ContractOpened, ContractAmended, ContractClosed)
 
     def __init__(self, parties: Mapping[str, VerifyKey]) -> None:
         self._parties = parties

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cleanroom.tlog._entry import Event
 from cleanroom.tlog.events import (
+    Body,
     ConsentChallenge,
     ConsentWithdrawn,
     DecoyVerdict,
@@ -54,6 +55,15 @@ class _Withdrawal:
 
 class Data:
     """Lists that are alive, their matches, and what is still to be deleted."""
+
+    kinds: tuple[type[Body], ...] = (
+        ConsentChallenge,
+        ConsentWithdrawn,
+        DecoyVerdict,
+        DeletionBatch,
+        MatchCommitted,
+        UploadCommitted,
+    )
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cleanroom.tlog._entry import Event
-from cleanroom.tlog.events import EvaluationBatch, KeyAnnounced, KeyDestroyed
+from cleanroom.tlog.events import Body, EvaluationBatch, KeyAnnounced, KeyDestroyed
 from cleanroom.tlog.rules._contracts import Contracts
 from cleanroom.tlog.rules._part import CLOCK_SLACK_MS, GRACE_MS, Say, SayAt, at_entry
 from cleanroom.tlog.rules._terms import DAY_MS
@@ -26,6 +26,8 @@ class _Key:
 
 class Keys:
     """Keys that are alive; a destroyed one is forgotten but for its name."""
+
+    kinds: tuple[type[Body], ...] = (EvaluationBatch, KeyAnnounced, KeyDestroyed)
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts

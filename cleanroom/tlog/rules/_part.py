@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from cleanroom.tlog._entry import Event
+from cleanroom.tlog.events import Body
 
 Say = Callable[[str, str], None]
 """(rule, detail): the entry in hand breaks the rule."""
@@ -17,7 +18,9 @@ CLOCK_SLACK_MS: Final = 60_000  # clocks of room and provider, and threads of on
 
 
 class Part(Protocol):
-    """One group of rules."""
+    """One group of rules. kinds: the bodies it reads; it is fed no other."""
+
+    kinds: tuple[type[Body], ...]
 
     def feed(self, event: Event, say: Say) -> None:
         """Take the next entry, in the log's order."""

@@ -7,7 +7,7 @@ from the epoch of Unix time, per legal entity, over all its collaborations.
 from __future__ import annotations
 
 from cleanroom.tlog._entry import Event
-from cleanroom.tlog.events import EvaluationBatch
+from cleanroom.tlog.events import Body, EvaluationBatch
 from cleanroom.tlog.rules._contracts import Contracts
 from cleanroom.tlog.rules._part import CLOCK_SLACK_MS, Say, SayAt
 from cleanroom.tlog.rules._terms import DAY_MS, Terms
@@ -15,6 +15,8 @@ from cleanroom.tlog.rules._terms import DAY_MS, Terms
 
 class Quotas:
     """Usage of the current and the last period of each entity."""
+
+    kinds: tuple[type[Body], ...] = (EvaluationBatch,)
 
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts

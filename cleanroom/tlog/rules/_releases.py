@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cleanroom.tlog._entry import Event
-from cleanroom.tlog.events import AudienceDelivered, ReleaseIssued, ReleaseSuppressed
+from cleanroom.tlog.events import AudienceDelivered, Body, ReleaseIssued, ReleaseSuppressed
 from cleanroom.tlog.rules._contracts import Contracts, Version
 from cleanroom.tlog.rules._data import Data
 from cleanroom.tlog.rules._part import Say, SayAt
@@ -59,6 +59,8 @@ class Account:
 
 class Releases:
     """Budgets of every account and the releases that audiences may follow."""
+
+    kinds: tuple[type[Body], ...] = (AudienceDelivered, ReleaseIssued, ReleaseSuppressed)
 
     def __init__(self, contracts: Contracts, data: Data) -> None:
         self._contracts = contracts

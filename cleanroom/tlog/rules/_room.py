@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from cleanroom.tlog._entry import Event
-from cleanroom.tlog.events import RefusalAggregate
+from cleanroom.tlog.events import BODIES, Body, RefusalAggregate
 from cleanroom.tlog.rules._part import CLOCK_SLACK_MS, Say, SayAt
 
 AGGREGATE_MIN_MS: Final = 60_000  # strangers cost the log at most one entry a minute
@@ -16,6 +16,8 @@ AGGREGATE_MIN_MS: Final = 60_000  # strangers cost the log at most one entry a m
 
 class Room:
     """Time must not run backwards by more than CLOCK_SLACK_MS; a pseudonym stands for one collaboration for ever."""
+
+    kinds: tuple[type[Body], ...] = tuple(BODIES.values())
 
     def __init__(self) -> None:
         self._latest_ms = 0
