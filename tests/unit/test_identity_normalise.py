@@ -206,6 +206,8 @@ def test_namespaces_and_countries() -> None:
             canonical("M-001", kind, namespace=namespace)
     assert canonical("(415) 555-2671", IdKind.PHONE, country="US") == b"+14155552671"
     assert canonical("+8613800138000", IdKind.PHONE, country="US") == b"+8613800138000"
+    with pytest.raises(ValueRejected, match="no-such-number"):
+        canonical("13800138000", IdKind.PHONE, country="US")  # a Chinese mobile number only where China is meant
     with pytest.raises(OptionInvalid):
         canonical("1", IdKind.PHONE, country="XX")
 
