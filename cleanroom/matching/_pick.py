@@ -62,7 +62,7 @@ class Tally:
 
     def part(self, con: duckdb.DuckDBPyConnection) -> None:
         """Count the part whose edges and candidates stand in ``con``."""
-        per_seed = "(SELECT rank, count(DISTINCT provider_row) AS n FROM candidates GROUP BY seed_row, rank)"
+        per_seed = "(SELECT rank, count(*) AS n FROM candidates GROUP BY seed_row, rank)"
         for rank, n, seeds in con.execute(f"SELECT rank, n, count(*) FROM {per_seed} GROUP BY rank, n").fetchall():
             self.wins[self._kinds[rank]] += seeds
             self.candidates[n] += seeds
