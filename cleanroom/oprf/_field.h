@@ -44,6 +44,11 @@ PURE void store64(uint8_t *b, uint64_t x) {
     for (int i = 0; i < 8; i++) b[i] = (uint8_t)(x >> (8 * i));
 }
 
+static inline void wipe(void *bytes, size_t size) {
+    memset(bytes, 0, size);
+    __asm__ volatile("" : : "r"(bytes) : "memory"); /* the stores above are seen, so they stay */
+}
+
 PURE void fe_carry(fe *r) {
     uint64_t c0 = r->v[0] >> 51, c1 = r->v[1] >> 51, c2 = r->v[2] >> 51, c3 = r->v[3] >> 51, c4 = r->v[4] >> 51;
     r->v[0] = (r->v[0] & MASK51) + 19 * c4;

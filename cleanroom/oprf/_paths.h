@@ -8,6 +8,8 @@
 #if defined(__x86_64__) && !defined(SEALBID_PORTABLE_ONLY)
 #define SEALBID_IFMA 1
 #include "_ifma_batch.h"
+#include "_ifma_sha512.h"
+#include "_ifma_sum.h"
 #endif
 
 typedef struct {
@@ -25,7 +27,7 @@ static const path PATHS[] = {
     {"portable", sizeof(portable_work), sha512_rows_portable, portable_mult, portable_map_mult, portable_map,
      portable_check, portable_sum},
 #ifdef SEALBID_IFMA
-    {"ifma", sizeof(ifma_work), sha512_rows_portable, ifma_mult, ifma_map_mult, ifma_map, ifma_check, portable_sum},
+    {"ifma", sizeof(ifma_work), sha512_rows_ifma, ifma_mult, ifma_map_mult, ifma_map, ifma_check, ifma_sum},
 #endif
 };
 
@@ -54,11 +56,6 @@ static int scratch_open(scratch *s, const path *p) {
     s->work = (void *)(((uintptr_t)s->raw + 63) & ~(uintptr_t)63);
     s->wide = (uint8_t(*)[64])((uint8_t *)s->work + work_size);
     return s->raw != NULL;
-}
-
-static void wipe(void *bytes, size_t size) {
-    memset(bytes, 0, size);
-    __asm__ volatile("" : : "r"(bytes) : "memory"); /* the stores above are seen, so they stay */
 }
 
 /* Overwrite the part of the stack that the calls before it used. */

@@ -136,7 +136,7 @@ static void expander_init(expander *x, sha512_rows_fn rows, const uint8_t *dst, 
 
 static void expand_rows(const expander *x, uint8_t (*out)[64], const piece *body, int n) {
     uint8_t first[LANES][64];
-    message rows[LANES];
+    message rows[LANES] = {{{{NULL, 0}}}};
     for (int i = 0; i < n; i++)
         rows[i] = (message){{body[i], {x->tail0, 3 + x->dst_size}, {x->tail0, 0}, {x->tail0, 0}}};
     x->rows(first, x->after_zeros, 128, rows, n);
