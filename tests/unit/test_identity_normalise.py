@@ -225,6 +225,13 @@ def test_empty_column_and_too_long_column() -> None:
         normalise(huge, IdKind.PHONE, RAW, RAW)
 
 
+def test_a_slice_is_read_from_its_own_beginning() -> None:
+    column = pa.array(["9" * 600, "13800138000", "9" * 600, "13800138001"]).slice(1)
+    out = normalise(column, IdKind.PHONE, RAW, RAW)
+    assert out.rows.tolist() == [0, 2]
+    assert out.rejects.to_pydict() == {"row": [1], "code": ["too-long"]}
+
+
 def test_column_types() -> None:
     as_text = normalise(pa.array(["13800138000"]), IdKind.PHONE, RAW, RAW).values
     for column in (
