@@ -65,15 +65,15 @@ class DmpService(pb_grpc.DmpServicer):
         self._dmp = dmp
         self._metrics = metrics
 
-    def PutSealedTable(self, request_iterator: Iterator[pb.SealedPart], context: Any) -> pb.Table:  # noqa: N802
+    def PutSealedTable(self, request_iterator: Iterator[pb.SealedPart], context: Any) -> pb.Table:
         with self._timed("PutSealedTable"):
             return table_message(self._dmp.put_table(part.data for part in request_iterator))
 
-    def ListTables(self, request: pb.ListTablesRequest, context: Any) -> pb.TableList:  # noqa: N802
+    def ListTables(self, request: pb.ListTablesRequest, context: Any) -> pb.TableList:
         with self._timed("ListTables"):
             return pb.TableList(tables=[table_message(row) for row in self._dmp.catalogue.tables()])
 
-    def OpenAudience(self, request_iterator: Iterator[pb.SealedPart], context: Any) -> pb.Audience:  # noqa: N802
+    def OpenAudience(self, request_iterator: Iterator[pb.SealedPart], context: Any) -> pb.Audience:
         with self._timed("OpenAudience"):
             first = next(request_iterator, None)
             if first is None or first.WhichOneof("part") != "terms":
@@ -83,19 +83,19 @@ class DmpService(pb_grpc.DmpServicer):
             )
             return audience_message(row, receipt)
 
-    def ListAudiences(self, request: pb.ListAudiencesRequest, context: Any) -> pb.AudienceList:  # noqa: N802
+    def ListAudiences(self, request: pb.ListAudiencesRequest, context: Any) -> pb.AudienceList:
         with self._timed("ListAudiences"):
             return pb.AudienceList(audiences=[audience_message(row) for row in self._dmp.catalogue.audiences()])
 
-    def ShowAudience(self, request: pb.AudienceRef, context: Any) -> pb.Audience:  # noqa: N802
+    def ShowAudience(self, request: pb.AudienceRef, context: Any) -> pb.Audience:
         with self._timed("ShowAudience"):
             return audience_message(self._dmp.catalogue.audience(request.name))
 
-    def WithdrawAudience(self, request: pb.AudienceRef, context: Any) -> pb.Audience:  # noqa: N802
+    def WithdrawAudience(self, request: pb.AudienceRef, context: Any) -> pb.Audience:
         with self._timed("WithdrawAudience"):
             return audience_message(*self._dmp.withdraw(request.name))
 
-    def GetProfile(self, request: pb.ProfileRequest, context: Any) -> pb.ProfileAnswer:  # noqa: N802
+    def GetProfile(self, request: pb.ProfileRequest, context: Any) -> pb.ProfileAnswer:
         with self._timed("GetProfile"):
             asked = request.id
             found = self._dmp.profile(
@@ -103,7 +103,7 @@ class DmpService(pb_grpc.DmpServicer):
             )
             return profile_message(found)
 
-    def OptOut(self, request: pb.OptOutRequest, context: Any) -> pb.OptOutAnswer:  # noqa: N802
+    def OptOut(self, request: pb.OptOutRequest, context: Any) -> pb.OptOutAnswer:
         with self._timed("OptOut"):
             return pb.OptOutAnswer(keys=self._dmp.opt_out((i.kind, i.encoding, i.value) for i in request.ids))
 

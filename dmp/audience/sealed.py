@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dmp.errors import AudienceInvalid, TableInvalid
-from dmp.profile import KeyInvalid, alias_keys
+from dmp.profile import Keyer, KeyInvalid
 from dmp.profile.merge import AUDIENCE_FRAGMENT, split_keys
 
 ROW_BYTES: Final = 16
@@ -57,12 +57,12 @@ def write_keyed_table(batches: Iterable[pa.RecordBatch], secret: bytes, out: Pat
 
     Raises: TableInvalid: a column is missing or of another type, or too many rows are refused; what ``batches`` raises.
     """
-    fresh = out.with_suffix(".new")
+    fresh, keyer = out.with_suffix(".new"), Keyer(secret)
     rows = keys = rejected = 0
     try:
         with pq.ParquetWriter(fresh, KEYED_TABLE, compression="zstd") as writer:
             for batch in batches:
-                table, taken, refused = _keyed(batch, secret)
+                table, taken, refused = _keyed(batch, keyer)
                 rows, keys, rejected = rows + taken, keys + table.num_rows, rejected + refused
                 writer.write_table(table)
         if rejected * 100 > (rows + rejected) * _REJECTED_PERCENT_MAX:
@@ -129,7 +129,7 @@ def siblings(tables: Iterable[Path], keys: Iterable[bytes]) -> list[bytes]:
     return sorted(int(h).to_bytes(8, "big") + int(low).to_bytes(8, "big") for h, low in found)
 
 
-def _keyed(batch: pa.RecordBatch, secret: bytes) -> tuple[pa.Table, int, int]:
+def _keyed(batch: pa.RecordBatch, keyer: Keyer) -> tuple[pa.Table, int, int]:
     missing = [name for name in _TABLE_COLUMNS if name not in batch.schema.names]
     if missing:
         raise TableInvalid(f"the table lacks the columns {', '.join(missing)}")
@@ -150,7 +150,7 @@ def _keyed(batch: pa.RecordBatch, secret: bytes) -> tuple[pa.Table, int, int]:
     rejected = 0
     for handle, kind, encoding, value, consent in zip(handles, kinds, encodings, values, consents, strict=True):
         try:
-            made = alias_keys(kind, encoding, value.decode("utf-8"), secret)
+            made = keyer.alias_keys(kind, encoding, value.decode("utf-8"))
         except (KeyInvalid, UnicodeDecodeError):
             rejected += 1
             continue

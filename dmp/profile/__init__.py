@@ -2,7 +2,7 @@
 
 from dmp.profile._errors import BuildInvalid, KeyInvalid, StoreBusy, StoreCorrupt, StoreFull, StoreMissing
 from dmp.profile.builder import PROFILE_SCHEMA, BuildReport
-from dmp.profile.key import KEY_BYTES, SECRET_BYTES, SECRET_KIND, SECRET_NAME, alias_keys, aliases, profile_key
+from dmp.profile.key import KEY_BYTES, SECRET_BYTES, SECRET_KIND, SECRET_NAME, Keyer, alias_keys, aliases, profile_key
 from dmp.profile.layout import Profile, encode
 from dmp.profile.ops import Describe, Forget, Join, Leave, Op, OptOut
 from dmp.profile.reader import ProfileReader
@@ -23,6 +23,7 @@ __all__ = [
     "Forget",
     "Join",
     "KeyInvalid",
+    "Keyer",
     "Leave",
     "Op",
     "OptOut",

@@ -52,28 +52,63 @@ PROTOCOL_FORMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 _FOLDED: Final = frozenset({"idfa", "gaid", "oaid", "android_id", "imei", "meid", "mac", "email", "id_card"})
 _COUNTRY: Final = "86"  # the country whose national form goes without its prefix in requests
 _NO_SEPARATORS: Final = {ord(c): None for c in ":-."}
-DERIVED: Final = ("md5", "sha1", "sha256")  # the encodings a request may carry
+KIND_CHARS_MAX: Final = 64
+PREFIXES_MAX: Final = 1024  # kinds come from requests too; a hostile one must not grow the table
+_FORMS: Final = {
+    kind: tuple(sorted({form for table in PROTOCOL_FORMS.values() for form in table.get(kind, ())}))
+    for kind in {kind for table in PROTOCOL_FORMS.values() for kind in table}
+}
+
+
+class Keyer:
+    """Keys under one secret; the keyed state is prepared once. Its repr shows nothing of it."""
+
+    __slots__ = ("_copy", "_prefixes")
+
+    def __init__(self, secret: bytes) -> None:
+        state = hashlib.blake2s(digest_size=KEY_BYTES, key=check_secret(secret), person=_PERSON)
+        self._copy = state.copy
+        self._prefixes: dict[tuple[str, str], bytes] = {}
+
+    def key(self, kind: str, encoding: str, value: str | bytes) -> bytes:
+        """The 16-byte key of one identifier as a request carries it. Cost: about one microsecond.
+
+        Digests are compared in lowercase, and raw ids of kinds that know no case in lowercase too; the value's meaning
+        is not checked. Args: value: UTF-8, 1 to VALUE_BYTES_MAX bytes. Raises: KeyInvalid.
+        """
+        prefix = self._prefixes.get((kind, encoding)) or self._prefix(kind, encoding)
+        raw = value.encode() if isinstance(value, str) else value
+        if encoding != "raw" or kind in _FOLDED:
+            raw = raw.lower()
+            if kind == "mac" and encoding == "raw":
+                raw = raw.translate(None, b":-.")
+        elif kind == "phone":
+            raw = raw.lstrip(b"+")
+        if not 0 < len(raw) <= VALUE_BYTES_MAX:
+            raise KeyInvalid(f"an identifier has 1 to {VALUE_BYTES_MAX} bytes")
+        state = self._copy()
+        state.update(prefix + raw)
+        return state.digest()
+
+    def alias_keys(self, kind: str, encoding: str, canonical: str) -> list[bytes]:
+        """Keys of every alias (see ``aliases``). Raises: KeyInvalid."""
+        return [self.key(kind, name, value) for name, value in aliases(kind, encoding, canonical)]
+
+    def _prefix(self, kind: str, encoding: str) -> bytes:
+        if encoding not in ENCODINGS or not 0 < len(kind) <= KIND_CHARS_MAX or "|" in kind:
+            raise KeyInvalid(f"a kind is a word without '|', an encoding one of {', '.join(sorted(ENCODINGS))}")
+        made = f"{kind}|{encoding}|".encode()
+        if len(self._prefixes) < PREFIXES_MAX:
+            self._prefixes[kind, encoding] = made
+        return made
+
+    def __repr__(self) -> str:
+        return "Keyer(<secret>)"
 
 
 def profile_key(kind: str, encoding: str, canonical: str | bytes, secret: bytes) -> bytes:
-    """The 16-byte key of one identifier as a request carries it.
-
-    Digests are compared in lowercase, and raw ids of kinds that know no case in lowercase too; the value's meaning
-    is not checked. Args: canonical: UTF-8, at most VALUE_BYTES_MAX. Cost: about one microsecond.
-    Raises: KeyInvalid.
-    """
-    value = canonical.encode() if isinstance(canonical, str) else canonical
-    if encoding != "raw" or kind in _FOLDED:
-        value = value.lower()
-        if kind == "mac":
-            value = value.translate(None, b":-.")
-    elif kind == "phone":
-        value = value.lstrip(b"+")
-    if encoding not in ENCODINGS or not kind or b"|" in kind.encode() or not 0 < len(value) <= VALUE_BYTES_MAX:
-        raise KeyInvalid("a profile key takes a kind, a known encoding and a value of 1 to 512 bytes")
-    return hashlib.blake2s(
-        b"%b|%b|%b" % (kind.encode(), encoding.encode(), value), digest_size=KEY_BYTES, key=secret, person=_PERSON
-    ).digest()
+    """The 16-byte key of one identifier (``Keyer.key``); who needs many keeps a Keyer. Raises: KeyInvalid."""
+    return Keyer(secret).key(kind, encoding, canonical)
 
 
 def check_secret(secret: bytes) -> bytes:
@@ -100,15 +135,16 @@ def aliases(kind: str, encoding: str, canonical: str) -> Iterator[tuple[str, str
     yield "raw", canonical
     if kind == "phone" and (national := _form(canonical, "national")) != canonical.lstrip("+"):
         yield "raw", national
-    forms = {_form(canonical, name) for table in PROTOCOL_FORMS.values() for name in table.get(kind, ())}
-    for text in sorted(forms):
-        for derived in DERIVED:
-            yield derived, hashlib.new(derived, text.encode(), usedforsecurity=False).hexdigest()
+    for text in {_form(canonical, name): None for name in _FORMS.get(kind, ())}:
+        data = text.encode()
+        yield "md5", hashlib.md5(data, usedforsecurity=False).hexdigest()
+        yield "sha1", hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        yield "sha256", hashlib.sha256(data).hexdigest()
 
 
 def alias_keys(kind: str, encoding: str, canonical: str, secret: bytes) -> list[bytes]:
     """Profile keys of every alias. Raises: KeyInvalid."""
-    return [profile_key(kind, name, value, secret) for name, value in aliases(kind, encoding, canonical)]
+    return Keyer(secret).alias_keys(kind, encoding, canonical)
 
 
 def _form(value: str, name: str) -> str:

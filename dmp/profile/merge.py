@@ -17,6 +17,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dmp.profile.builder import PROFILE_SCHEMA
 from dmp.profile.key import KEY_BYTES
@@ -62,7 +63,10 @@ def join_keys(hi: Any, lo: Any) -> pa.Array:
 def merge(
     fragments: Fragments, *, threads: int = 2, memory_mb: int = 2048, spill: Path | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Profiles of all keys, ascending, as builder.PROFILE_SCHEMA. Cost: one sort of all keys."""
+    """Profiles of all keys, ascending, as builder.PROFILE_SCHEMA. Cost: one sort of all keys, where audiences join."""
+    if not fragments.audiences:
+        yield from _people_only(fragments.people)
+        return
     config: dict[str, Any] = {"threads": threads, "memory_limit": f"{memory_mb}MB"}
     if spill is not None:
         config["temp_directory"] = str(spill)
@@ -76,6 +80,19 @@ def merge(
             yield pa.RecordBatch.from_arrays(arrays, schema=PROFILE_SCHEMA)
 
 
+def _people_only(path: Path | None) -> Iterator[pa.RecordBatch]:
+    """A people fragment alone is sorted already (people.py); the builder checks."""
+    if path is None:
+        return
+    nobody = pa.array([], pa.uint32())
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS):
+            hi, lo = (batch.column(name).to_numpy() for name in ("hi", "lo"))
+            none = pa.ListArray.from_arrays(pa.array(np.zeros(len(hi) + 1, dtype=np.int32)), nobody)
+            arrays = [join_keys(hi, lo), none, *(batch.column(f.name).cast(f.type) for f in list(PROFILE_SCHEMA)[2:])]
+            yield pa.RecordBatch.from_arrays(arrays, schema=PROFILE_SCHEMA)
+
+
 def _query(fragments: Fragments) -> str:
     people = (
         f"SELECT hi, lo, tags, score_ids, score_values, consent FROM read_parquet({_text(fragments.people)})"  # noqa: S608
@@ -83,8 +100,6 @@ def _query(fragments: Fragments) -> str:
         else "SELECT 0::UBIGINT hi, 0::UBIGINT lo, []::UINTEGER[] tags, []::UINTEGER[] score_ids, "
         "[]::FLOAT[] score_values, NULL::BOOLEAN consent WHERE false"
     )
-    if not fragments.audiences:
-        return f"SELECT hi, lo, []::UINTEGER[] audiences, * EXCLUDE (hi, lo) FROM ({people}) ORDER BY hi, lo"  # noqa: S608
     members = " UNION ALL ".join(
         f"SELECT hi, lo, {audience}::UINTEGER a, score, consent FROM read_parquet({_text(path)})"  # noqa: S608
         for audience, path in sorted(fragments.audiences.items())

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from dmp.profile import files
 from dmp.profile._errors import StoreCorrupt, StoreMissing
 from dmp.profile.environment import Environment, open_environment
-from dmp.profile.key import check_secret, profile_key
+from dmp.profile.key import Keyer
 from dmp.profile.layout import Profile
 from dmp.profile.ops import unpack
 
@@ -33,7 +33,11 @@ def _now_ms() -> int:
 
 
 class ProfileReader:
-    """Read-only view of a profile store. Make one with ``open``."""
+    """Read-only view of a profile store. Make one with ``open``.
+
+    Attributes: key: (kind, encoding, value) -> 16 bytes, of an identifier as the request carries it; raises KeyInvalid.
+        number: of the base in force.
+    """
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class ProfileReader:
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
         self._root = root
-        self._secret = check_secret(secret)
+        self.key = Keyer(secret).key
         self._every = refresh_seconds
         self._monotonic = monotonic
         self._now_ms = now_ms
@@ -62,10 +66,6 @@ class ProfileReader:
         Raises: StoreMissing, StoreCorrupt, KeyInvalid.
         """
         return cls(Path(path), secret, **options)
-
-    def key(self, kind: str, encoding: str, value: str | bytes) -> bytes:
-        """The key of an identifier as the request carries it. Raises: KeyInvalid."""
-        return profile_key(kind, encoding, value, self._secret)
 
     def get(self, key: bytes) -> Profile | None:
         """The profile under ``key``, or None. Cost: 1 to 3 us warm."""
