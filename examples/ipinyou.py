@@ -97,15 +97,15 @@ def _world(impressions: list[Impression], names: dict[str, str]) -> World:
     kinds = sorted({tag for mine in tags.values() for tag in mine} - {SEED_TAG})
     columns: dict[str, pa.Array] = {"person": pa.array(np.arange(len(users))), "exchange_uid": pa.array(users)}
     for tag in kinds:
-        label = names.get(tag, "unnamed").replace("/", " ").strip()
-        columns[f"{tag} {label}"] = pa.array(["yes" if tag in tags[u] else "no" for u in users])
+        columns[f"tag_{tag}"] = pa.array(["yes" if tag in tags[u] else "no" for u in users])
     columns["region"] = pa.array([region[u] for u in users])
     customers = np.array([i for i, u in enumerate(users) if SEED_TAG in tags[u]], np.int64)
     truth = Truth(customers, np.zeros(len(users)), len(customers), len(customers))
     rows = tuple((users[int(i)],) for i in customers)
     features = tuple(name for name in columns if name not in ("person", "exchange_uid"))
     ids = (IdColumn("exchange_uid", "exchange_uid"),)
-    return World("ipinyou-2821", pa.table(columns), ids, "exchange_uid", features, truth, rows)
+    labels = {f"tag_{tag}": names.get(tag, f"tag {tag}") for tag in kinds}
+    return World("ipinyou-2821", pa.table(columns), ids, "exchange_uid", features, truth, rows, labels)
 
 
 def _visit(number: int, row: Impression, count: int, clicked: set[str]) -> Visit:

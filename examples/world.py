@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class World:
     tags: tuple[str, ...]
     truth: Truth
     seed_rows: tuple[tuple[str, ...], ...]  # the CSV's rows as written, one field an id column
+    labels: dict[str, str] = field(default_factory=dict)  # what to call a tag column in reports
 
     def write(self, graph: Path, seeds: Path) -> None:
         """Write the operator's Parquet and the brand's CSV."""
