@@ -103,9 +103,10 @@ class TreeBuilder:
         return _node(children)
 
     def finish(self) -> tuple[bytes, dict[int, Proof]]:
-        """The root and the proof of each wanted leaf. Raises: ValueError: no leaf, or a wanted index past the end."""
-        if self._count == 0:
-            raise ValueError("a tree has at least one leaf")
+        """The root and the proof of each wanted leaf; no leaf at all has a root too, over an empty top.
+
+        Raises: ValueError: a wanted index past the end.
+        """
         if self._wanted and not 0 <= self._wanted[0] <= self._wanted[-1] < self._count:
             raise ValueError("a wanted leaf is past the end")
         level = 0

@@ -123,6 +123,11 @@ class Vault:
         with _writer(path, schema, pe.create_encryption_properties(self._file_key(path))) as out:
             yield out
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed left behind. Call it when nothing writes: at the start of a process."""
+        for partial in self.root.rglob("*.partial"):
+            partial.unlink()
+
     def __repr__(self) -> str:
         return f"Vault({self.root.name}, <secret>)"
 

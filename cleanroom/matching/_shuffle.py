@@ -7,7 +7,7 @@ part written by ``Shuffle`` goes through the tables' encryption; nothing else to
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cleanroom.dataset.tables import ROW_GROUP_ROWS, Tables, regroup
+from cleanroom.matching._errors import MatchTooSkewed
 
 ROWS_PER_PART: Final = 2_000_000
 """Two sides of this many rows join in about 400 MB; parts of edges are a third of that."""
@@ -56,6 +57,18 @@ def part_of(column: pa.Array, parts: int) -> np.ndarray[Any, np.dtype[np.int64]]
 
 def _starts(parts: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.array([_SPAN * part // parts for part in range(parts)], dtype=np.int64)
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """What runs inside may run out of DuckDB's memory only if someone's rows are not uniform. Raises: MatchTooSkewed.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise MatchTooSkewed(
+            "a part of the match does not fit in memory: draw handles at random, send tokens of the OPRF, or raise the
+        limit" ) from None
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -25,7 +25,7 @@ from cleanroom.dataset.header import OPERATION, ROW
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import side
 from cleanroom.matching._errors import ChangeRepeated, ChangeRowExists, ChangesInvalid, ChangeUnknownRow
-from cleanroom.matching._shuffle import in_part, parts_for, rows_of
+from cleanroom.matching._shuffle import in_part, parts_for, rows_of, within_memory
 from cleanroom.matching.spec import HANDLE
 
 Changes: TypeAlias = "Path | pa.Table"
@@ -60,6 +60,7 @@ def figures_due(since_release: ChangeCounts, rows_min: int) -> bool:
     return since_release.total == 0 or since_release.total >= rows_min
 
 
+@within_memory()
 def apply_changes(
     con: duckdb.DuckDBPyConnection, current: Path, changes: Changes, out: Path, *, tables: Tables = PLAIN
 ) -> ChangeCounts:
@@ -102,6 +103,7 @@ class Settled:
     later: ChangeCounts
 
 
+@within_memory()
 def settle_changes(
     con: duckdb.DuckDBPyConnection,
     waiting: Sequence[Changes],

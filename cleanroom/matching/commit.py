@@ -37,7 +37,7 @@ from cleanroom.dataset.merkle import HASH_BYTES, Proof, TreeBuilder, verify
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import side
 from cleanroom.matching._errors import DecoyInvalid
-from cleanroom.matching._shuffle import in_part, rows_of
+from cleanroom.matching._shuffle import in_part, rows_of, within_memory
 from cleanroom.matching.spec import MatchSpec
 
 SALT_KEY_BYTES: Final = 32
@@ -118,6 +118,7 @@ class SaltKey:
         return "SaltKey(<secret>)"
 
 
+@within_memory()
 def commit_matches(
     con: duckdb.DuckDBPyConnection,
     pairs: Path,
@@ -140,6 +141,7 @@ def commit_matches(
     return MatchCommitment(trees[0], trees[1], spec.kinds)
 
 
+@within_memory()
 def open_rows(
     con: duckdb.DuckDBPyConnection,
     pairs: Path,

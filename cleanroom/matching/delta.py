@@ -18,7 +18,7 @@ from cleanroom.dataset.header import ROW
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import check, edges, side
 from cleanroom.matching._pick import pick
-from cleanroom.matching._shuffle import Shuffle, parts_for, rows_of
+from cleanroom.matching._shuffle import Shuffle, parts_for, rows_of, within_memory
 from cleanroom.matching.changes import Changes, dataset_of
 from cleanroom.matching.match import edge_stem
 from cleanroom.matching.spec import EDGE_SCHEMA, HANDLE, MatchResult, MatchSpec
@@ -32,6 +32,7 @@ _UNTOUCHED: Final = f"""
     ANTI JOIN (SELECT {ROW} AS provider_row FROM touched_people) p USING (provider_row)"""
 
 
+@within_memory()
 def update(
     con: duckdb.DuckDBPyConnection,
     previous: MatchResult,

@@ -14,10 +14,11 @@ import duckdb
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import check, edges, side
 from cleanroom.matching._pick import pick
-from cleanroom.matching._shuffle import Shuffle, parts_for
+from cleanroom.matching._shuffle import Shuffle, parts_for, within_memory
 from cleanroom.matching.spec import EDGE_SCHEMA, MatchResult, MatchSpec
 
 
+@within_memory()
 def match(
     con: duckdb.DuckDBPyConnection,
     seeds: Path,

@@ -65,9 +65,10 @@ def test_any_split_and_any_wanted_leaf(count: int, cuts: list[int], data: st.Dat
                 verify(root, count, leaves[index], Proof(index, proof.siblings[:-1]))
 
 
-def test_a_tree_needs_leaves_and_whole_hashes() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        TreeBuilder().finish()
+def test_a_tree_of_nothing_has_a_root_of_its_own_and_hashes_come_whole() -> None:
+    assert TreeBuilder().finish()[0] == hashlib.sha256(b"\x02" + bytes(8)).digest()
+    with pytest.raises(ValueError, match="past the end"):
+        TreeBuilder({0}).finish()
     with pytest.raises(ValueError, match="32-byte"):
         TreeBuilder().add(b"x")
     tree = TreeBuilder({1})

@@ -190,6 +190,17 @@ def test_a_list_that_repeats_a_handle_leaves_no_table(tmp_path: Path) -> None:
     assert list((tmp_path / "room").iterdir()) == []
 
 
+def test_a_table_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    vault = Vault(tmp_path, AtRestKey(b"k" * 32))
+    (tmp_path / "left.partial").write_bytes(b"a writer was killed")
+    with pytest.raises(RuntimeError), vault.writer(tmp_path / "t", SCHEMA) as out:
+        out.write_batch(people(5))
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["left.partial"]
+    vault.sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_at_rest_nothing_is_readable_and_every_change_is_seen(tmp_path: Path) -> None:
     vault = Vault(tmp_path, AtRestKey(b"k" * 32))
     batch = people(5000)

@@ -62,6 +62,9 @@ def test_an_upload_ends_as_the_sealed_file_byte_for_byte(tmp_path: Path) -> None
     again = begin(store, file)
     assert (again.upload_id, again.committed, again.next_chunk) == (upload.upload_id, True, upload.chunks)
     assert list((tmp_path / "open").iterdir()) == []
+    store.discard(upload.upload_id)
+    assert not path.exists()
+    assert begin(store, file).next_chunk == 0
 
 
 def test_begin_finds_where_the_upload_stopped(tmp_path: Path) -> None:
