@@ -180,9 +180,7 @@ class UploadStore:
             return done
 
     def discard(self, upload_id: str) -> None:
-        """Forget an upload and its bytes, committed or not (a collaboration closed); nothing happens if there is
-        none.
-        """
+        """Forget an upload and its bytes, committed or not; nothing happens if there is none."""
         with self._mutex:
             self._discard(upload_id)
             self._committed(upload_id).unlink(missing_ok=True)

@@ -61,14 +61,13 @@ def _starts(parts: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """What runs inside may run out of DuckDB's memory only if someone's rows are not uniform. Raises: MatchTooSkewed.
-    """
+    """DuckDB runs out of memory inside only if someone's rows are not uniform. Raises: MatchTooSkewed."""
     try:
         yield
     except duckdb.OutOfMemoryException:
         raise MatchTooSkewed(
-            "a part of the match does not fit in memory: draw handles at random, send tokens of the OPRF, or raise the
-        limit" ) from None
+            "a part of the match does not fit in memory: handles must be random and tokens the OPRF's"
+        ) from None
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Work cut into parts: every value lies in one part, whichever way it is asked; what does not fit is refused by name."""
+"""Work cut into parts: every value lies in one part, however it is asked; what does not fit is refused by name."""
 
 from __future__ import annotations
 
