@@ -65,7 +65,7 @@ class Settlement:
 
     def _sell(self, request: BidRequest, imp: Imp, winner: Winner, fetched: Mapping[str, str], now_ms: int) -> Sold:
         bid = winner.placed.bid
-        self._metrics.bids.labels(winner.placed.bidder, "0").inc()
+        self._metrics.count(self._metrics.bids, winner.placed.bidder, "0")
         values = won(request, imp, winner)
         markup = expand(bid.adm or fetched.get(imp.id, ""), values, url=False)
         exp_s = min(bid.exp or self._config.impression_window_s, self._config.impression_window_s)
@@ -112,7 +112,7 @@ class Settlement:
     async def impression(self, token: str) -> Verdict:
         """Bill a reported impression and tell its bidder. Raises: OSError: the bill cannot be made durable."""
         verdict, win = await self._books.impression(token, self._now_ms())
-        self._metrics.impressions.labels(verdict.value).inc()
+        self._metrics.count(self._metrics.impressions, verdict.value)
         if win is not None:
             self._metrics.billed.labels(win.bidder, win.currency).inc(win.nanos)
             self.tell(win)

@@ -98,10 +98,10 @@ class Exchange:
             body = decompress(http.body, http.headers.get("content-encoding", ""), RequestInvalid)
             request = decode_request(body, content_type)
         except MediaTypeUnknown:
-            self._metrics.requests.labels("unknown-type").inc()
+            self._metrics.count(self._metrics.requests, "unknown-type")
             return Response(415)
         except RequestInvalid as error:
-            self._metrics.requests.labels("invalid").inc()
+            self._metrics.count(self._metrics.requests, "invalid")
             log.debug("request refused", reason=error.message)
             return Response(400)
         outcome = await self._auction(request, Outgoing(request, body, content_type), http.received_s)
@@ -117,7 +117,7 @@ class Exchange:
         answers = await self._ask_all(outgoing, traits, deadline_s)
         outcome = auction.run(request, answers, self._rules, self._clock.now_ms())
         for loser in outcome.losers:
-            self._metrics.bids.labels(loser.placed.bidder, str(int(loser.reason))).inc()
+            self._metrics.count(self._metrics.bids, loser.placed.bidder, str(int(loser.reason)))
         return outcome
 
     async def _ask_all(self, outgoing: Outgoing, traits: Traits, deadline_s: float) -> Sequence[Answer]:
@@ -132,7 +132,7 @@ class Exchange:
             if reason is None:
                 calls.append(self._ask(bidder, outgoing, traits, limit_ms))
             else:
-                self._metrics.shaped.labels(bidder.config.name, reason).inc()
+                self._metrics.count(self._metrics.shaped, bidder.config.name, reason)
         return await asyncio.gather(*calls)
 
     async def _ask(self, bidder: _Bidder, outgoing: Outgoing, traits: Traits, limit_ms: float) -> Answer:
@@ -152,9 +152,13 @@ class Exchange:
         bid = answer.response is not None and bool(answer.response.seatbid)
         if result not in ("not-encodable", "http-pool-full"):  # our own limits are no sign of the bidder's health
             bidder.gate.answered(traits, bid, answer.fault is Fault.NO_BID, now_s)
-        self._metrics.calls.labels(config.name, result).inc()
-        self._metrics.share.labels(config.name).set(bidder.gate.health.share(now_s))
+        self._metrics.count(self._metrics.calls, config.name, result)
         return answer
+
+    def export_health(self) -> None:
+        """Set the gauges of the bidders' shares; asked for by a scrape, not on the auction's path."""
+        for bidder in self._bidders:
+            self._metrics.share.labels(bidder.config.name).set(bidder.gate.health.share(self._clock.loop_s()))
 
     async def _fetch_markups(self, request: BidRequest, outcome: Outcome) -> tuple[Outcome, dict[str, str]]:
         """Markup that is served on the win notice: the answer to the nurl. A winner that serves none in time has
@@ -189,13 +193,13 @@ class Exchange:
     ) -> Response:
         sold = self._settlement.settle(request, outcome, fetched)
         answer = response_to_seller(request, sold, outcome, self._config)
-        self._metrics.requests.labels("bid" if sold else "no-bid").inc()
+        self._metrics.count(self._metrics.requests, "bid" if sold else "no-bid")
         if answer is None:
             return Response(204)
         try:
             body = encode_response(answer, content_type)
         except ResponseInvalid:  # a bidder's integer has no place in the seller's protobuf
-            self._metrics.requests.labels("not-encodable").inc()
+            self._metrics.count(self._metrics.requests, "not-encodable")
             return Response(204)
         headers: tuple[tuple[str, str], ...] = (("x-openrtb-version", OPENRTB_VERSION),)
         if "gzip" in http.headers.get("accept-encoding", ""):
