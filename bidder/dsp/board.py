@@ -69,7 +69,7 @@ class Board:
             if line.pacer is None:
                 continue
             book.want(line.pot, line.campaign.max_cpm_micros)
-            line.pacer.update(now_ms, book.expected_nanos(line.pot))
+            line.pacer.update(now_ms, book.expected_nanos(line.pot), book.delay_ms(line.pot))
             line.multiplier = line.pacer.multiplier
             alive |= 1 << position
         self.alive = alive

@@ -28,6 +28,9 @@ TRIM_SPAN: Final = 6.0
 LOG_MIN: Final = math.log(0.005)
 LOG_MAX: Final = math.log(20.0)
 AHEAD_STEPS: Final = 4.0  # how many steps' spend may run ahead of the curve
+LEAD_SHARE_MAX: Final = (
+    0.04  # of a stage: how early the curve may end, so that the last notices still find money to free
+)
 NOTHING: Final = 1e-9
 
 
@@ -82,9 +85,15 @@ class Pacer:
         length = self.stage.end_ms - self.stage.start_ms
         return int(min(STEP_MS_MAX, max(STEP_MS_MIN, length / STEPS_A_STAGE)))
 
-    def update(self, now_ms: int, spent_nanos: int) -> None:
-        """Take the stage's spend as known at ``now_ms`` (expected spend of bids under way included)."""
+    def update(self, now_ms: int, spent_nanos: int, delay_ms: float = 0.0) -> None:
+        """Take the stage's spend as known at ``now_ms`` (expected spend of bids under way included).
+
+        Args: delay_ms: how long after a bid its end is known; the curve leads by it, so that money which comes back
+            from the last bids of a stage can still be spent in it.
+        """
         budget = self.stage.budget
+        lead = min(delay_ms, LEAD_SHARE_MAX * (self.stage.end_ms - self.stage.start_ms))
+        now_ms += int(lead)
         share = self.curve.share(now_ms)
         step_share = max(NOTHING, self.curve.share(now_ms + self.step_ms) - share)
         ahead = self.curve.share(now_ms + AHEAD_STEPS * self.step_ms)

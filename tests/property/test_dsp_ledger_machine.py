@@ -152,7 +152,10 @@ class LedgerMachine(RuleBasedStateMachine):
         known = {(lease, seq) for lease, seq in self.con.execute("SELECT lease, seq FROM notice")}
         live = {hold.lease: hold for book in self.books for hold in book._holds.values()}
         return sum(
-            nanos for lease, hold in live.items() for seq, (nanos, _) in hold.open.items() if (lease, seq) not in known
+            nanos
+            for lease, hold in live.items()
+            for seq, (nanos, _, _) in hold.open.items()
+            if (lease, seq) not in known
         )
 
     @invariant()

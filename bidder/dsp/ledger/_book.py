@@ -19,6 +19,15 @@ BUCKET_MS: Final = 250  # reservations ending in the same quarter second are loo
 
 
 @dataclass(slots=True)
+class Size:
+    """Reservations of one half octave of money: dearer bids win more often, so each size has its own share charged."""
+
+    open_nanos: int = 0
+    settled: float = 4.0  # recent ones that ended, fading; begins as if four had
+    spent: float = 4.0  # the sum of the shares of them that were charged; begins as if all were
+
+
+@dataclass(slots=True)
 class Hold:
     """One pot's lease in this worker's hands."""
 
@@ -37,10 +46,10 @@ class Hold:
     failed: bool = False  # a reservation found too little since the last sync
     charged_nanos: int = 0  # of the whole pot, at the last beat
     sharing: int = 1
-    open_nanos: int = 0
-    settled: float = 10.0  # recent reservations that ended, in units of money set aside, fading
-    spent: float = 3.0  # what of them was charged; begins as if three in ten were
-    open: dict[int, tuple[int, int]] = field(default_factory=dict)  # seq -> (nanos, heads)
+    expected: float = 0.0  # what of the open reservations will be charged, going by recent ones of like size
+    delay_ms: float = 0.0  # smoothed age of reservations when their notice was known
+    sizes: dict[int, Size] = field(default_factory=dict)
+    open: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # seq -> (nanos, heads, ms when reserved)
     buckets: dict[int, list[int]] = field(default_factory=dict)
 
 
@@ -56,6 +65,7 @@ class Book:
         self._boot = 0
         self._cursor = 0
         self._seq = 0
+        self._now_ms = 0  # the ledger's time at the last beat
         self._holds: dict[str, Hold] = {}
         self._by_lease: dict[int, Hold] = {}
         self._finished: deque[str] = deque()
@@ -77,8 +87,12 @@ class Book:
         hold.free_nanos -= nanos
         hold.free_heads -= heads
         self._seq = seq = self._seq + 1
-        hold.open[seq] = (nanos, heads)
-        hold.open_nanos += nanos
+        hold.open[seq] = (nanos, heads, self._now_ms)
+        size = hold.sizes.get(_size(nanos))
+        if size is None:
+            size = hold.sizes[_size(nanos)] = Size()
+        size.open_nanos += nanos
+        hold.expected += nanos * size.spent / size.settled
         bucket = hold.buckets.get(hold_until_ms // BUCKET_MS)
         if bucket is None:
             bucket = hold.buckets[hold_until_ms // BUCKET_MS] = []
@@ -100,11 +114,16 @@ class Book:
         hold = self._holds.get(pot)
         if hold is None:
             return 0
-        return hold.charged_nanos + int(hold.open_nanos * hold.sharing * hold.spent / hold.settled)
+        return hold.charged_nanos + int(hold.expected * hold.sharing)
+
+    def delay_ms(self, pot: str) -> float:
+        """How long after a bid its end is known, smoothed."""
+        hold = self._holds.get(pot)
+        return hold.delay_ms if hold is not None else 0.0
 
     def reserved_nanos(self) -> int:
         """Set aside and undecided, over all pots."""
-        return sum(nanos for hold in self._holds.values() for nanos, _ in hold.open.values())
+        return sum(nanos for hold in self._holds.values() for nanos, _, _ in hold.open.values())
 
     # -- the beat
 
@@ -155,13 +174,15 @@ class Book:
 
     def synced(self, answer: Synced) -> None:
         """Take the ledger's answer: new money, ended reservations, and the time before which all is told."""
-        self._boot, self._cursor = answer.boot, answer.cursor
+        self._boot, self._cursor, self._now_ms = answer.boot, answer.cursor, answer.now_ms
         for state in answer.leases:
             self._grant(state)
         for line in answer.resolved:
             self._resolve(line)
         if answer.complete:
             self._expire(answer.now_ms)
+        for hold in self._holds.values():
+            hold.expected = sum(size.open_nanos * size.spent / size.settled for size in hold.sizes.values())
 
     def _grant(self, state: LeaseState) -> None:
         hold = self._holds.get(state.pot)
@@ -191,9 +212,11 @@ class Book:
         if held is not None:
             hold.free_nanos += held[0] - spent_nanos
             hold.free_heads += held[1] - spent_heads
-            hold.open_nanos -= held[0]
-            hold.settled = hold.settled * FADE + held[0] / hold.unit_nanos
-            hold.spent = hold.spent * FADE + spent_nanos / hold.unit_nanos
+            size = hold.sizes[_size(held[0])]
+            size.open_nanos -= held[0]
+            size.settled = size.settled * FADE + 1.0
+            size.spent = size.spent * FADE + spent_nanos / max(1, held[0])
+            hold.delay_ms += 0.05 * (self._now_ms - held[2] - hold.delay_ms)
 
     def _expire(self, now_ms: int) -> None:
         """Free what ended, without a notice, before a time up to which all commits are known."""
@@ -201,3 +224,9 @@ class Book:
             for bucket in [b for b in hold.buckets if (b + 1) * BUCKET_MS <= now_ms]:
                 for seq in hold.buckets.pop(bucket):
                     self._release(hold, seq, 0, 0)
+
+
+def _size(nanos: int) -> int:
+    """Half octaves: 2 x the position of the highest bit, plus the bit below it."""
+    length = nanos.bit_length()
+    return 2 * length + (nanos >> (length - 2) & 1 if length > 1 else 0)
