@@ -8,6 +8,7 @@ from cleanroom.tlog._checkpoint import Checkpoint, OpenedCheckpoint, open_checkp
 from cleanroom.tlog._disclosures import Disclosures, GivenOpenings, OpeningSource
 from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
 from cleanroom.tlog._log import Log
+from cleanroom.tlog._lot import draw, nonce_commitment
 from cleanroom.tlog._merkle import leaf_hash, node_hash, verify_consistency, verify_inclusion
 from cleanroom.tlog._note import Note, NoteKey, cosign, sign_note
 from cleanroom.tlog._reader import TileReader
@@ -55,8 +56,10 @@ __all__ = [
     "collect_cosignatures",
     "cosign",
     "decode_entry",
+    "draw",
     "leaf_hash",
     "node_hash",
+    "nonce_commitment",
     "open_checkpoint",
     "read_checkpoint",
     "sign_checkpoint",

@@ -10,7 +10,6 @@ auditors; ``state/`` is the writer's own.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 from collections import deque
@@ -25,21 +24,18 @@ from cleanroom.tlog._edge import Edge
 from cleanroom.tlog._files import FileBatch
 from cleanroom.tlog._merkle import leaf_hash
 from cleanroom.tlog._note import ED25519, NoteKey, check_name, parse_lines
-from cleanroom.tlog._reader import TileReader, fetch_tile
+from cleanroom.tlog._reader import TileReader
+from cleanroom.tlog._recovery import edge_from_bundles, edge_from_tiles, lock
 from cleanroom.tlog._source import CHECKPOINT, DirectorySource
 from cleanroom.tlog._store import Head, LogStore, Published, Row, SqliteLogStore
 from cleanroom.tlog._tile import (
     ENTRIES,
-    HEIGHT,
     WIDTH,
     TileId,
-    bundles_of,
     check_entry,
-    decode_bundle,
-    decode_tile,
     encode_bundle,
 )
-from cleanroom.tlog.errors import LogCorrupt, LogForked, LogLocked, ResourceMissing, TileInvalid, TlogError
+from cleanroom.tlog.errors import LogCorrupt, LogForked, TlogError
 from keys.signing import SigningKey
 
 GROUP_ENTRIES_MAX: Final = 8_192  # bounds one transaction and one wait: about half a second's work
@@ -94,11 +90,11 @@ class Log:
         """
         folder = Path(root)
         (folder / STATE).mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder / STATE / "lock")
+        held = lock(folder / STATE / "lock")
         try:
-            return cls(folder, origin, signer, clock, store or SqliteLogStore(folder / STATE / "log.db", origin), lock)
+            return cls(folder, origin, signer, clock, store or SqliteLogStore(folder / STATE / "log.db", origin), held)
         except BaseException:
-            os.close(lock)
+            os.close(held)
             raise
 
     @property
@@ -313,13 +309,13 @@ class Log:
 
     def _rebuild(self, start: int, rows: Sequence[Row]) -> dict[TileId, list[bytes]]:
         hashes = [leaf_hash(row.entry) for row in rows]
-        edge = _edge_from_tiles(self.source(), start)
+        edge = edge_from_tiles(self.source(), start)
         if edge is not None:
             self._edge = edge
             changed = edge.extend(hashes)
             if edge.root() == self._head.root:
                 return changed
-        self._edge, rebuilt = _edge_from_bundles(self.source(), start, self._batch())
+        self._edge, rebuilt = edge_from_bundles(self.source(), start, self._batch())
         rebuilt.update(self._edge.extend(hashes))
         if self._edge.root() != self._head.root:
             raise LogCorrupt(f"the entries in {self.root_dir} do not give the committed root of size {self._head.size}")
@@ -344,47 +340,3 @@ def _answer(group: Sequence[_Ticket], at: int, failure: TlogError | None) -> Non
         ticket.placed = range(at, at + len(ticket.rows))
         at += len(ticket.rows)
         ticket.done.set()
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise LogLocked(f"{path.parent.parent}: another process has this log open") from None
-    return descriptor
-
-
-def _edge_from_tiles(source: DirectorySource, size: int) -> Edge | None:
-    """The edge at ``size`` (a multiple of 256) from the tiles above level 0; None where one is missing or cut short."""
-    edge = Edge(size, [])
-    level = 0
-    while size >> (HEIGHT * level):
-        count = size >> (HEIGHT * level)
-        tile = TileId(level, count // WIDTH, count % WIDTH)
-        hashes: list[bytes] = []
-        if tile.width:
-            try:
-                data, used = fetch_tile(source, tile)
-                hashes = decode_tile(data, used)[: tile.width]
-            except (ResourceMissing, TileInvalid):
-                return None
-        edge.levels.append(hashes)
-        level += 1
-    return edge
-
-
-def _edge_from_bundles(source: DirectorySource, size: int, batch: FileBatch) -> tuple[Edge, dict[TileId, list[bytes]]]:
-    """The edge at ``size`` from every entry, writing each tile again on the way. Cost: reads the whole log."""
-    edge = Edge()
-    latest: dict[TileId, list[bytes]] = {}
-    for bundle in bundles_of(size):
-        entries = decode_bundle(source.fetch(bundle.path), bundle)
-        changed = edge.extend(leaf_hash(entry) for entry in entries)
-        for tile, hashes in changed.items():
-            if tile.width == WIDTH:
-                batch.put(tile.path, b"".join(hashes))
-        latest = {tile: hashes for tile, hashes in changed.items() if tile.width < WIDTH}
-    batch.commit()
-    return edge, latest

@@ -1,4 +1,4 @@
-"""``cleanroom audit``: verify, show, prove, export.
+"""``cleanroom audit``: verify, show, prove, challenge, export, report.
 
 Exit status: 0 verified, 1 a violation was found (or the thing asked for is not proved), 2 the command itself was wrong.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +23,14 @@ from cleanroom.tlog._audit import verify_log, verify_tree
 from cleanroom.tlog._checkpoint import open_checkpoint
 from cleanroom.tlog._disclosures import Disclosures
 from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
+from cleanroom.tlog._html import render
+from cleanroom.tlog._lot import NONCE_BYTES, draw, nonce_commitment
 from cleanroom.tlog._merkle import leaf_hash, verify_inclusion
 from cleanroom.tlog._note import NoteKey
 from cleanroom.tlog._reader import TileReader
 from cleanroom.tlog._report import AuditReport
 from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, read_checkpoint
+from cleanroom.tlog._story import Story
 from cleanroom.tlog.errors import TlogError
 from keys.signing import VerifyKey
 from protos.errors import SealbidError
@@ -135,6 +140,44 @@ def prove(log: LogDir, vkey: VKey, index: Annotated[int, typer.Argument(min=0)],
 
 
 @audit_app.command()
+def challenge(
+    log: LogDir,
+    vkey: VKey,
+    nonce: Annotated[Path, typer.Option(help="file of 32 secret bytes; made here when it does not exist")],
+    count: Annotated[int, typer.Option(min=1, help="releases to draw")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Draw releases by lot for a supervised opening: first publish the nonce's commitment, later run this again.
+
+    Making the nonce file prints its commitment and draws nothing. With the file there, the draw follows from the newest
+    checkpoint's root and the nonce, and anyone can repeat it.
+    """
+    if not nonce.exists():
+        nonce.write_bytes(secrets.token_bytes(NONCE_BYTES))
+        nonce.chmod(0o600)
+        _say({"nonce_commitment": nonce_commitment(nonce.read_bytes()).hex()}, as_json=as_json)
+        return
+    try:
+        root = open_checkpoint(
+            read_checkpoint(DirectorySource(log)), [_key_line(text) for text in vkey]
+        ).checkpoint.root
+        secret = nonce.read_bytes()
+        releases = [event for event in _events(log) if event.kind in ("release.issued", "release.suppressed")]
+        chosen = [releases[at] for at in draw(root, secret, len(releases), count)]
+        commitment = nonce_commitment(secret).hex()
+    except TlogError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    found = {
+        "nonce_commitment": commitment,
+        "root": root.hex(),
+        "releases": len(releases),
+        "drawn": [{"index": event.index, "release": _plain(event)["body"]["release"]} for event in chosen],
+    }
+    _say(found, as_json=as_json)
+
+
+@audit_app.command()
 def export(
     log: LogDir,
     out: Annotated[Path, typer.Argument(help="folder to write; must not exist")],
@@ -156,6 +199,34 @@ def export(
     typer.echo(f"exported to {out}")
 
 
+@audit_app.command("report")
+def html_report(
+    log: LogDir,
+    vkey: VKey,
+    collaboration: Annotated[str, typer.Option(help="the collaboration to tell")],
+    out: Annotated[Path, typer.Option(help="HTML file to write")],
+    partial: Annotated[bool, typer.Option(help="entries of some collaborations only were disclosed to me")] = False,
+) -> None:
+    """Audit the log and tell one collaboration as a self-contained HTML page; exit 1 on any violation."""
+    audited = verify_log(log, [_key_line(text) for text in vkey], partial=partial)
+    try:
+        story = Story.of(collaboration, _stream(log))
+    except TlogError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    out.write_text(render(story, audited), "utf-8")
+    typer.echo(f"{out}: {len(story.releases)} releases, {'verified' if audited.verified else 'NOT verified'}")
+    raise typer.Exit(0 if audited.verified else 1)
+
+
+def _say(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
 def _key_line(text: str) -> NoteKey:
     path = Path(text)
     try:
@@ -174,10 +245,14 @@ def _party(text: str) -> tuple[str, VerifyKey]:
 
 def _events(log: Path) -> list[Event]:
     try:
-        return [decode_entry(opening.index, opening.entry) for _, opening in Disclosures(log).openings()]
+        return list(_stream(log))
     except TlogError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def _stream(log: Path) -> Iterator[Event]:
+    return (decode_entry(opening.index, opening.entry) for _, opening in Disclosures(log).openings())
 
 
 def _plain(event: Event) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from tlog_rig import DAY, KEYS, LOG_KEY, T0, Play, Rig, document_hash, hex32, make_contract, rules_of
 from typer.testing import CliRunner
 
-from cleanroom.tlog import verify_log
+from cleanroom.contract import amend
+from cleanroom.tlog import NoteKey, draw, nonce_commitment, verify_log
 from cleanroom.tlog.cli import audit_app
 from keys.signing import SigningKey
 
@@ -253,8 +255,6 @@ def test_a_lying_decoy_verdict_is_found(rig: Rig) -> None:
 
 
 def test_an_amendment_replaces_the_contract_it_names(rig: Rig) -> None:
-    from cleanroom.contract import amend
-
     play = rig.play()
     play.honest()
     second = Play(rig.room, rig.clock, amend(play.contract, purposes=("prospecting", "retention")))
@@ -327,8 +327,6 @@ def test_the_command_prints_json_and_exits_by_the_verdict(rig: Rig, tmp_path: Pa
     assert bad.exit_code == 1
     assert json.loads(bad.output)["violations"][0]["rule"] == "release-not-allowed"
     other = SigningKey.from_bytes(b"\x33" * 32)
-    from cleanroom.tlog import NoteKey
-
     stranger = str(NoteKey("room.example/log", 1, other.public))
     refused = runner.invoke(audit_app, [*arguments[:4], stranger, "--json"])
     assert refused.exit_code == 1
@@ -352,3 +350,71 @@ def test_show_prove_and_export(rig: Rig, tmp_path: Path) -> None:
     assert verify_log(out, rig.log.vkey, partial=True).verified
     assert not (out / "state").exists()
     assert LOG_KEY.to_bytes().hex() not in "".join(p.read_text("latin-1") for p in out.rglob("*") if p.is_file())
+
+
+def test_the_html_report_tells_one_collaboration_and_lets_nothing_act(rig: Rig, tmp_path: Path) -> None:
+    hostile = make_contract(purposes=["prospecting"])
+    play = rig.play(hostile)
+    play.honest()
+    play.close()
+    document: Any = make_contract("evil-2027").value()
+    document["members"][0]["entity"] = "<script>alert(1)</script>"
+    play.log("contract.proposed", {"contract": document_hash(document), "party": "brand", "document": document})
+    page = tmp_path / "report.html"
+    runner = CliRunner()
+    arguments = ["report", "--log", str(rig.root), "--vkey", rig.log.vkey, "--collaboration", "spring-2027"]
+    done = runner.invoke(audit_app, [*arguments, "--out", str(page)])
+    assert done.exit_code == 1, done.output  # proposed after closing
+    text = page.read_text("utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert "default-src 'none'" in text
+    for words in ("contract in force", "Releases by purpose", "prospecting", "suppressed", "contract-order", "Proved"):
+        assert words in text
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_a_challenge_draws_what_anyone_can_draw_again(rig: Rig, tmp_path: Path) -> None:
+    play = rig.play()
+    play.honest()
+    for _ in range(6):
+        play.release()
+    nonce = tmp_path / "nonce"
+    runner = CliRunner()
+    arguments = ["challenge", "--log", str(rig.root), "--vkey", rig.log.vkey, "--nonce", str(nonce)]
+    arguments += ["--count", "3", "--json"]
+    published = json.loads(runner.invoke(audit_app, arguments).output)
+    first = json.loads(runner.invoke(audit_app, arguments).output)
+    assert published["nonce_commitment"] == first["nonce_commitment"] == nonce_commitment(nonce.read_bytes()).hex()
+    assert first == json.loads(runner.invoke(audit_app, arguments).output)
+    assert (first["releases"], len(first["drawn"])) == (8, 3)
+    nonce.write_bytes(bytes(32))
+    assert json.loads(runner.invoke(audit_app, arguments).output)["drawn"] != first["drawn"]
+    nonce.write_bytes(b"short")
+    assert runner.invoke(audit_app, arguments).exit_code == 1
+
+
+def test_the_draw_is_fair_and_without_repeats() -> None:
+    counts = [0] * 10
+    for number in range(2_000):
+        chosen = draw(hashlib.sha256(b"%d" % number).digest(), bytes(32), 10, 3)
+        assert len(set(chosen)) == 3
+        assert chosen == sorted(chosen)
+        for at in chosen:
+            counts[at] += 1
+    assert sum(counts) == 6_000
+    assert max(abs(count - 600) for count in counts) < 100  # standard deviation 20.5: five of them
+    assert draw(bytes(32), bytes(32), 4, 9) == [0, 1, 2, 3]
+    assert draw(bytes(32), bytes(32), 0, 9) == []
+
+
+def test_batches_logged_out_of_order_are_not_repeats(rig: Rig) -> None:
+    play = rig.play()
+    play.open()
+    play.announce_key()
+    for sequence in (2, 1, 4, 3):
+        play.evaluate(sequence=sequence)
+    assert rig.audit().verified
+    play.evaluate(sequence=3)
+    assert rules_of(rig.audit()) == {"sequence-repeated"}

@@ -6,6 +6,10 @@ from the epoch of Unix time, per legal entity, over all its collaborations.
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyroaring import BitMap64
+
 from cleanroom.tlog._entry import Event
 from cleanroom.tlog.events import Body, EvaluationBatch
 from cleanroom.tlog.rules._contracts import Contracts
@@ -21,7 +25,7 @@ class Quotas:
     def __init__(self, contracts: Contracts) -> None:
         self._contracts = contracts
         self._used: dict[tuple[str, int], dict[int, int]] = {}
-        self._sequence: dict[tuple[str, str, int], int] = {}
+        self._sequences: dict[tuple[str, str, int], Any] = {}  # compressed bitmaps: batches may be logged out of order
         self.batches = 0
 
     def feed(self, event: Event, say: Say) -> None:
@@ -33,10 +37,10 @@ class Quotas:
         member = self._contracts.member(version, body.party, say)
         if member is not None and member.entity != body.entity:
             say("no-contract", f"{body.party!r} belongs to another legal entity in the contract")
-        stream = (event.collaboration, body.party, body.epoch)
-        if body.sequence <= self._sequence.get(stream, -1):
+        seen = self._sequences.setdefault((event.collaboration, body.party, body.epoch), BitMap64())
+        if body.sequence in seen:
             say("sequence-repeated", f"sequence {body.sequence} of {body.party!r} was answered before")
-        self._sequence[stream] = max(body.sequence, self._sequence.get(stream, -1))
+        seen.add(body.sequence)
         if version is not None:
             self._charge(event.at_ms, body, version.terms, say)
 
