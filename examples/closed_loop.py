@@ -38,8 +38,7 @@ DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the demo is. flight_s: length of the campaign; audience_share: of the people; base_cpm_micros: value.
-    """
+    """How large the demo is. flight_s: the campaign's length; audience_share: of people; base_cpm_micros: value."""
 
     flight_s: float
     audience_share: float
@@ -116,9 +115,9 @@ class Loop:
         stage.dmp("operator", "table", "put", str(table))
         self.details["notes"].append(
             f"Of the operator's people {made['tag_combinations_unique']:.1%} are alone in their combination of tags: "
-            "tags are shared by k people one by one, not all together; the room that sees them is bound by the
-            contract." ) self.say("operator", f"{made['people']:,} people tokenised under a fresh OPRF key, uploaded
-            sealed")
+            "tags are shared by k people one by one, not all together; the contract binds the room that sees them."
+        )
+        self.say("operator", f"{made['people']:,} people tokenised under a fresh OPRF key, uploaded sealed")
 
     def seal(self) -> None:
         """The advertiser's list becomes a sealed list."""
@@ -268,7 +267,7 @@ class Loop:
         )
 
     def _billed(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://{self.stage.at('adx_admin')}/billing", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{self.stage.at('adx_admin')}/billing", timeout=5) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -292,10 +291,7 @@ class Loop:
         releases = [
             one for one in entries if one["kind"] in ("release.issued", "release.suppressed", "audience.delivered")
         ]
-        self.details["releases"] = [
-            (one["index"], one["body"].get("operation", one["kind"]), one["body"]["recipient"], one["body"].get("purpose", "as released"))
-            for one in releases
-        ]  # fmt: skip
+        self.details["releases"] = [_release_row(one["index"], one["kind"], one["body"]) for one in releases]
         table = Table(title="What left the room")
         for name in ("log line", "what", "to whom", "purpose"):
             table.add_column(name)
@@ -328,6 +324,11 @@ class Loop:
         self.audit()
 
 
+def _release_row(index: int, kind: str, body: dict[str, Any]) -> tuple[Any, ...]:
+    """(log line, what, to whom, purpose) of a release or a delivery."""
+    return index, body.get("operation", kind), body["recipient"], body.get("purpose", "as released")
+
+
 def _spent(billing: dict[str, Any]) -> int:
     """What the exchange billed our seat, nanos."""
     return sum(row["nanos"] for row in billing["seats"] if row["seat"] == SEAT and row["currency"] == CURRENCY)
@@ -343,7 +344,10 @@ def prepare(options: argparse.Namespace) -> tuple[World, list[Visit], Size, list
     if options.real:
         world, visits = ipinyou.read(options.real)
         size = Size(options.flight_s, 0.4, len(visits) * 70_000, 1_400_000)
-        note = "Real users, tags and prices (iPinYou, campaign 2821). Its three clicks are no training set: bids are valued by the lookalike score."
+        note = (
+            "Real users, tags and prices (iPinYou, campaign 2821). Its three clicks are no training set: "
+            "bids are valued by the lookalike score."
+        )
         return world, visits, size, [note]
     world = population.make(options.people, options.seeds, options.seed)
     visits = traffic.make(world, options.requests, options.seed)

@@ -104,6 +104,8 @@ class Driver:
                 markup = bid.adm or ""
                 for url in _PIXEL_URL.findall(markup):
                     await self._notice(client, url)
+                if bid.burl:  # the exchange's own: it was shown, bill it
+                    await self._notice(client, bid.burl)
                 if name == self._seat and clicks:
                     await asyncio.sleep(CLICK_DELAY_S)
                     for url in _CLICK_URL.findall(markup)[:1]:

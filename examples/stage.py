@@ -1,4 +1,4 @@
-"""The demo's stage: identities, configuration files and processes of every party, as their operators would set them up."""
+"""The demo's stage: identities, configuration files and processes of every party, as their operators set them up."""
 
 from __future__ import annotations
 
@@ -82,8 +82,10 @@ class Stage:
             self.config(name).write_text(text, "utf-8")
 
     def _room(self) -> str:
-        peers = [f'[peers.{name}]\nrole = "{role}"\npublic = "{self.keys(name)}/party.json"' for name, role in
-                 (("operator", "provider"), ("brand", "advertiser"), ("dmp", "dmp"), ("auditor", "auditor"))]  # fmt: skip
+        roles = {"operator": "provider", "brand": "advertiser", "dmp": "dmp", "auditor": "auditor"}
+        peers = [
+            f'[peers.{name}]\nrole = "{role}"\npublic = "{self.keys(name)}/party.json"' for name, role in roles.items()
+        ]
         peers[0] += f'\naddress = "{self.at("operator")}"'
         head = f"""listen = "{self.at("room")}"
 metrics = "{self.at("room_metrics")}"

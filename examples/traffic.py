@@ -70,7 +70,6 @@ def _request(request_id: str, device: str, number: int, rng: np.random.Generator
                     "banner": {"format": [{"w": width, "h": height}]},
                     "bidfloor": FLOOR_CPM,
                     "bidfloorcur": "CNY",
-                    "secure": 1,
                 }
             ],
             "app": {"id": app, "bundle": f"example.{app}", "name": app, "publisher": {"id": "pub-1"}},
