@@ -39,9 +39,11 @@ HEADER_BYTES_MAX: Final = 64 * 1024
 COLUMNS_MAX: Final = 1_000
 ROWS_MAX: Final = 2**40
 CHUNK_BYTES_MIN: Final = 4 * 1024
-CHUNK_BYTES_DEFAULT: Final = 256 * 1024
 CHUNK_BYTES_MAX: Final = 1024 * 1024 - 16
 """With its tag a chunk is 1 MiB at most, a quarter of what a gRPC message may hold."""
+_CHUNKS_AIM: Final = 64
+"""Lists are cut into about this many chunks where the limits allow: small ones stay small, long ones sync seldom."""
+_WIDTH_GUESS: Final = 16  # bytes of a column in a row; only the choice of chunk_bytes rests on it
 AEADS: Final = ("aes-256-gcm", "chacha20-poly1305")
 
 TYPES: Final[dict[str, pa.DataType]] = {
@@ -140,12 +142,13 @@ class ListHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         recipient_key: RecipientPublic,
         rows: int,
         rng: Rng,
-        chunk_bytes: int = CHUNK_BYTES_DEFAULT,
+        chunk_bytes: int | None = None,
         aead: str = AEADS[0],
         follows: bytes = b"",
     ) -> ListHeader:
         """A header for rows of ``schema``.
 
+        Args: chunk_bytes: chosen by rows and columns unless given.
         Raises: RowsEmpty; RowsInvalid: a type that lists do not carry; ListHeaderInvalid, ListNoKnownColumn.
         """
         if rows == 0:
@@ -159,7 +162,7 @@ class ListHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             recipient_key=recipient_key.key_id,
             columns=columns_of(schema),
             rows=rows,
-            chunk_bytes=chunk_bytes,
+            chunk_bytes=chunk_bytes or _chunk_bytes(len(schema), rows),
             suite=recipient_key.suite,
             aead=aead,
             list_id=rng(16).hex(),
@@ -194,6 +197,12 @@ class Expectation:
             raise ListOtherKind(f"the list is of kind {header.kind!r}, expected {self.kind!r}")
         if self.follows is not None and header.follows != self.follows.hex():
             raise ListOutOfSequence("the list does not follow the one applied last; send the missing ones first")
+
+
+def _chunk_bytes(columns: int, rows: int) -> int:
+    """A chunk length that fits the list: a power of two, or the longest allowed."""
+    aim = columns * rows * _WIDTH_GUESS // _CHUNKS_AIM
+    return min(CHUNK_BYTES_MAX, max(CHUNK_BYTES_MIN * 4, 1 << aim.bit_length()))
 
 
 def kinds_of(names: object) -> tuple[str, ...]:

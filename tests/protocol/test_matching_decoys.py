@@ -153,6 +153,8 @@ def test_the_commitment_binds_and_hides(scene: Scene) -> None:
     salts = {opening.salt for opening in scene.opened(Flank.SEEDS)}
     assert len(salts) == 35
     assert not salts & {opening.salt for opening in scene.opened(Flank.POPULATION)}
+    assert SALT.salts(Flank.SEEDS, 0, 8)[16:] == SALT.salts(Flank.SEEDS, 1, 7)
+    assert SALT.salts(Flank.SEEDS, 0, 8) != SALT.salts(Flank.POPULATION, 0, 8)
     assert "73" * 8 not in repr(SALT)
     with pytest.raises(_errors.DecoyInvalid):
         open_rows(scene.con, scene.result.pairs, scene.seeds.path, Flank.SEEDS, [bytes(16)], SPEC, SALT)

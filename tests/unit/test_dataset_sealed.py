@@ -299,3 +299,21 @@ def test_rows_that_do_not_fit_the_header_are_refused() -> None:
             rows=1,
             rng=os.urandom,
         )
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk_bytes"), [(1, 16_384), (20_000, 32_768), (1_000_000, 1_048_560), (10**9, 1_048_560)]
+)
+def test_chunks_are_as_long_as_the_list_wants(count: int, chunk_bytes: int) -> None:
+    made = ListHeader.of(
+        SCHEMA,
+        kind="seeds",
+        contract_hash=CONTRACT,
+        epoch=1,
+        sender="a",
+        recipient="b",
+        recipient_key=keys()[0].public,
+        rows=count,
+        rng=os.urandom,
+    )
+    assert made.chunk_bytes == chunk_bytes
