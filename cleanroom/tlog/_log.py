@@ -23,7 +23,7 @@ from cleanroom.tlog._checkpoint import Checkpoint, OpenedCheckpoint, open_checkp
 from cleanroom.tlog._edge import Edge
 from cleanroom.tlog._files import FileBatch
 from cleanroom.tlog._merkle import leaf_hash
-from cleanroom.tlog._note import ED25519, NoteKey, check_name, parse_lines
+from cleanroom.tlog._note import ED25519, NoteKey, check_name, parse_lines, sign_note
 from cleanroom.tlog._reader import TileReader
 from cleanroom.tlog._recovery import edge_from_bundles, edge_from_tiles, lock
 from cleanroom.tlog._source import CHECKPOINT, DirectorySource
@@ -59,11 +59,13 @@ class Log:
     Threads may share it: appends that wait for one another are committed as one group.
     """
 
-    def __init__(self, root: Path, origin: str, signer: SigningKey, clock: Clock, store: LogStore, lock: int) -> None:
+    def __init__(
+        self, root: Path, origin: str, signers: Sequence[SigningKey], clock: Clock, store: LogStore, lock: int
+    ) -> None:
         self.root_dir = root
         self.origin = check_name(origin)
         self.clock = clock
-        self._signer = signer
+        self._signers = signers
         self._store = store
         self._lock_file = lock
         self._commit_lock = threading.Lock()
@@ -81,18 +83,27 @@ class Log:
 
     @classmethod
     def open(
-        cls, root: Path | str, origin: str, signer: SigningKey, clock: Clock, *, store: LogStore | None = None
+        cls,
+        root: Path | str,
+        origin: str,
+        signer: SigningKey,
+        clock: Clock,
+        *,
+        previous: Sequence[SigningKey] = (),
+        store: LogStore | None = None,
     ) -> Log:
         """Open or create the log at ``root`` and finish what a crash interrupted.
 
-        Args: origin: the log's name, and its key's; signer: the log key; clock: Unix milliseconds.
+        Args: origin: the log's name, and its keys'; signer: the log key; clock: Unix milliseconds; previous: keys being
+            rotated out, which go on signing beside it until every verifier knows the new one.
         Raises: LogLocked, LogCorrupt: committed head and files disagree and cannot be rebuilt.
         """
         folder = Path(root)
         (folder / STATE).mkdir(parents=True, exist_ok=True)
         held = lock(folder / STATE / "lock")
         try:
-            return cls(folder, origin, signer, clock, store or SqliteLogStore(folder / STATE / "log.db", origin), held)
+            kept = store or SqliteLogStore(folder / STATE / "log.db", origin)
+            return cls(folder, origin, (signer, *previous), clock, kept, held)
         except BaseException:
             os.close(held)
             raise
@@ -110,7 +121,7 @@ class Log:
     @property
     def vkey(self) -> str:
         """The key line verifiers are configured with."""
-        return str(NoteKey(self.origin, ED25519, self._signer.public))
+        return str(self._vkeys()[0])
 
     def append(self, leaves: Sequence[bytes]) -> range:
         """Append entries; when it returns they are durable, published and under a signed checkpoint.
@@ -141,7 +152,7 @@ class Log:
 
     def opened(self) -> OpenedCheckpoint:
         """The newest checkpoint, read back."""
-        return open_checkpoint(self._note, [NoteKey.parse(self.vkey)])
+        return open_checkpoint(self._note, self._vkeys())
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
         """Audit path of entry ``index`` in the tree of ``size`` (default: the newest). Raises: ProofInvalid."""
@@ -286,9 +297,14 @@ class Log:
     def _publish_checkpoint(self, batch: FileBatch, head: Head | None = None) -> None:
         head = head or self._head
         lines = [line for stored in self._store.cosignatures(head.size) for line in parse_lines(stored)]
-        note = sign_checkpoint(Checkpoint(self.origin, head.size, head.root), self._signer, lines)
+        checkpoint = Checkpoint(self.origin, head.size, head.root)
+        older = [sign_note(checkpoint.text, self.origin, key) for key in self._signers[1:]]
+        note = sign_checkpoint(checkpoint, self._signers[0], [*older, *lines])
         batch.put(CHECKPOINT, note)
         self._note = note
+
+    def _vkeys(self) -> list[NoteKey]:
+        return [NoteKey(self.origin, ED25519, key.public) for key in self._signers]
 
     def _reader(self) -> TileReader:
         return TileReader(self.source(), self._published)
@@ -326,7 +342,7 @@ class Log:
         path = self.root_dir / CHECKPOINT
         if not path.exists():
             return
-        seen = open_checkpoint(path.read_bytes(), [NoteKey.parse(self.vkey)]).checkpoint
+        seen = open_checkpoint(path.read_bytes(), self._vkeys()).checkpoint
         if seen.size > self._head.size or (seen.size == self._head.size and seen.root != self._head.root):
             raise LogForked(
                 f"a signed checkpoint of size {seen.size} exists, the durable head has {self._head.size}: "

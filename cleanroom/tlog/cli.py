@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cleanroom.tlog._audit import verify_log, verify_tree
-from cleanroom.tlog._checkpoint import open_checkpoint
+from cleanroom.tlog._checkpoint import Checkpoint, open_checkpoint
 from cleanroom.tlog._disclosures import Disclosures
 from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
 from cleanroom.tlog._html import render
@@ -62,9 +62,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify signatures, every tile and entry, and recompute every rule; exit 1 on any violation."""
-    seen = remembered.read_bytes() if remembered is not None and remembered.exists() else None
     witnesses = [_key_line(text) for text in witness or []]
     keys = [_key_line(text) for text in vkey]
+    seen = _seen(remembered, keys)
     if tree_only:
         report = verify_tree(log, keys, remembered=seen, witnesses=witnesses, quorum=quorum)
     else:
@@ -225,6 +225,16 @@ def _say(found: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in found.items():
         typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+def _seen(path: Path | None, keys: list[NoteKey]) -> Checkpoint | None:
+    """The remembered checkpoint; a file that holds none signed by the log is the caller's mistake, not the log's."""
+    if path is None or not path.exists():
+        return None
+    try:
+        return open_checkpoint(path.read_bytes(), keys).checkpoint
+    except TlogError as error:
+        raise typer.BadParameter(f"{path}: {error.message}") from None
 
 
 def _key_line(text: str) -> NoteKey:

@@ -185,7 +185,8 @@ class Data:
                 say("withdrawal-unanswered", f"withdrawal {answer} was to be carried out by {due.until_ms}")
 
     def _due(self, held: _List, now_ms: int, say_at: SayAt) -> None:
-        closed = self._contracts.cases[held.collaboration].closed_ms
+        case = self._contracts.cases.get(held.collaboration)
+        closed = case.closed_ms if case is not None else None
         place = entry_place(held.index)
         if closed is not None and now_ms > closed + GRACE_MS:
             say_at("data-kept-after-closing", place, f"upload {held.upload} was not deleted")

@@ -6,11 +6,13 @@ field); fields not read here are ignored, a field missing here makes the contrac
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 DAY_MS: Final = 86_400_000
+Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
+"""A stretch of days the rules divide by or add: the document is the room's, and may hold anything."""
 
 
 class MemberTerms(msgspec.Struct, frozen=True):
@@ -34,8 +36,8 @@ class MatchTerms(msgspec.Struct, frozen=True):
     """Quotas and the life of an OPRF key."""
 
     quota_ids: int
-    quota_days: int
-    epoch_days: int
+    quota_days: Days
+    epoch_days: Days
 
 
 class GrantTerms(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class GrantTerms(msgspec.Struct, frozen=True):
 class PrivacyTerms(msgspec.Struct, frozen=True):
     """Caps of an account, in micro-rho."""
 
-    period_days: int
+    period_days: Days
     period_micro_rho: int
     lifetime_micro_rho: int
 
@@ -74,7 +76,7 @@ class ConsentTerms(msgspec.Struct, frozen=True):
 class RetentionTerms(msgspec.Struct, frozen=True):
     """How long data may stay."""
 
-    uploads_days: int
+    uploads_days: Days
 
 
 class Terms(msgspec.Struct, frozen=True):
