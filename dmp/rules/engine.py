@@ -54,10 +54,11 @@ class RuleEngine:
             cache.mkdir(parents=True, exist_ok=True)
             self._config["temp_directory"] = str(cache / "spill")
 
-    def compute(self, rules: Sequence[Rule], day: date) -> Computed:
+    def compute(self, rules: Sequence[Rule], day: date, *, sample: tuple[int, float] | None = None) -> Computed:
         """Members of each rule's tag as of the end of ``day``.
 
-        With a cache only days whose events, or whose filters, are new are scanned.
+        With a cache only days whose events, or whose filters, are new are scanned. Args: sample: (odd multiplier,
+        share): only people whose number times the multiplier, modulo 2^32, lies below the share; never cached.
         """
         wanted = sorted({f.id: f for rule in rules for f in filters(rule.when)}.items())
         moments = sorted({f.id for rule in rules for f in _path_filters(rule.when)})
@@ -66,14 +67,17 @@ class RuleEngine:
         days = [d for d in window(day, reach) if d in present]
         with contextlib.closing(duckdb.connect(config=self._config)) as con:
             con.execute(f"CREATE TEMP TABLE partial ({_PARTIAL})")
-            read = self._reduce(con, [f for _, f in wanted], moments, days)
+            read = self._reduce(con, [f for _, f in wanted], moments, days, sample)
             members = {rule.tag: self._members(con, rule.when, day) for rule in rules}
         return Computed(members, read)
 
-    def _reduce(self, con: Any, wanted: list[Filter], moments: list[str], days: list[date]) -> int:
+    def _reduce(
+        self, con: Any, wanted: list[Filter], moments: list[str], days: list[date], sample: tuple[int, float] | None
+    ) -> int:
         """Fill the table partial. Returns: days scanned."""
-        if self._cache is None:
-            _scan(con, wanted, moments, [p for d in days for p in self._store.files(d)], self._store)
+        if self._cache is None or sample is not None:
+            files = [p for d in days for p in self._store.files(d)]
+            _scan(con, wanted, moments, files, self._store, _sampled(sample))
             return len(days)
         recipe = hashlib.blake2s(
             msgspec.json.encode([[f.id for f in wanted], moments, _PARTIAL]), digest_size=8
@@ -113,7 +117,16 @@ class RuleEngine:
         return _path(con, condition, day)
 
 
-def _scan(con: Any, wanted: Iterable[Filter], moments: list[str], files: list[Path], store: EventStore) -> None:
+def _sampled(sample: tuple[int, float] | None) -> str:
+    """A predicate on person; both numbers are ours."""
+    if sample is None:
+        return "true"
+    return f"(person::UBIGINT * {int(sample[0])}) % {1 << 32} < {int(sample[1] * (1 << 32))}"
+
+
+def _scan(
+    con: Any, wanted: Iterable[Filter], moments: list[str], files: list[Path], store: EventStore, who: str = "true"
+) -> None:
     """Reduce the files' events under every filter."""
     if not files:
         return
@@ -138,14 +151,14 @@ def _scan(con: Any, wanted: Iterable[Filter], moments: list[str], files: list[Pa
         con.execute(
             f"INSERT INTO partial SELECT f, {day} AS day, person, {aggregate} "  # noqa: S608
             "FROM read_parquet(?) e JOIN named a ON e.event = a.event AND e.subject = a.subject "
-            "AND (a.way IS NULL OR a.way = e.outward) GROUP BY f, day, person",
+            f"AND (a.way IS NULL OR a.way = e.outward) WHERE {who} GROUP BY f, day, person",
             [paths],
         )
     for other in (f for f in wanted if not _is_named(f)):
         predicate, values = _predicate(other)
         con.execute(
             f"INSERT INTO partial SELECT ? AS f, {day} AS day, person, {aggregate} "  # noqa: S608
-            f"FROM (SELECT ? AS f, * FROM read_parquet(?) WHERE {predicate}) GROUP BY day, person, f",
+            f"FROM (SELECT ? AS f, * FROM read_parquet(?) WHERE {who} AND {predicate}) GROUP BY day, person, f",
             [other.id, other.id, paths, *values],
         )
 
