@@ -1,4 +1,4 @@
-"""The ``bidder`` command: the DSP and the exchange, each with its own commands."""
+"""The ``bidder`` command: each process of the bid path with its own commands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import typer
 from bidder.adx.cli import app as adx_app
 from bidder.dsp.cli import app as dsp_app
 from bidder.dsp.cli import campaign_app
+from bidder.ssp.cli import app as ssp_app
 from protos.errors import SealbidError
 
 app = typer.Typer(
     name="bidder",
-    help="Real-time bidding: the DSP that bids, and the exchange that asks for bids.",
+    help="Real-time bidding: the DSP that bids, the exchange that asks for bids, the supply side that shows ads.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.add_typer(dsp_app, name="dsp")
 app.add_typer(campaign_app, name="campaign")
 app.add_typer(adx_app, name="adx")
+app.add_typer(ssp_app, name="ssp")
 
 
 def main() -> None:

@@ -13,8 +13,7 @@ import msgspec
 
 from bidder.adx.config import AdxConfig
 from bidder.adx.model import Outcome, Winner
-from bidder.openrtb import Bid, BidRequest, BidResponse, Loss, Nbr, SeatBid, wire_price
-from bidder.openrtb._base import NO_EXT
+from bidder.openrtb import NO_EXT, Bid, BidRequest, BidResponse, Loss, Nbr, SeatBid, wire_price
 
 _STATUS: Final = {
     Loss.BELOW_FLOOR: 301,

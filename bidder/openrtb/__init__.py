@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bidder.openrtb._base import NO_EXT
 from bidder.openrtb.codec import (
     JSON,
     PROTOBUF,
@@ -41,6 +42,7 @@ from bidder.openrtb.response import Bid, BidResponse, SeatBid
 
 __all__ = [
     "JSON",
+    "NO_EXT",
     "PROTOBUF",
     "App",
     "At",

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 NO_EXT: Final = msgspec.Raw(b"")
-"""An ``ext`` that was not sent."""
+"""An ``ext`` that was not sent: this object and no other empty Raw, which would be written as broken JSON."""
 
 
 class Object(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
