@@ -24,13 +24,15 @@ class Violation:
 class AuditReport:
     """Outcome of an audit.
 
-    size, root: the signed tree's; entries_opened: entries whose plaintext was checked; events: how many of each kind;
-    proved, claimed, opened: what each figure of the log rests on; notes: what was not checked, and why.
+    size, root, checkpoint: the signed tree's, and its note; entries_opened: entries whose plaintext was checked;
+    events: how many of each kind; proved, claimed, opened: what each figure of the log rests on; notes: what was not
+    checked, and why.
     """
 
     origin: str = ""
     size: int = 0
     root: str = ""
+    checkpoint: bytes = b""
     cosigned: dict[str, int] = field(default_factory=dict)
     remembered_size: int | None = None
     entries_opened: int = 0

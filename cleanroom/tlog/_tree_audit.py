@@ -41,7 +41,8 @@ class TreeAudit:
     def open(self, witnesses: Sequence[NoteKey], quorum: int) -> bool:
         """Read and verify the checkpoint. Returns: whether there is a tree to look at."""
         try:
-            opened = open_checkpoint(read_checkpoint(self._source), self._vkeys, witnesses)
+            note = read_checkpoint(self._source)
+            opened = open_checkpoint(note, self._vkeys, witnesses)
         except (NoteInvalid, NoteUnsigned) as error:
             self._report.add("checkpoint-signature", CHECKPOINT, error.message)
             return False
@@ -49,6 +50,7 @@ class TreeAudit:
             self._report.add("checkpoint-missing", CHECKPOINT, error.message)
             return False
         self.checkpoint = opened.checkpoint
+        self._report.checkpoint = note
         self._report.origin, self._report.size = opened.checkpoint.origin, opened.checkpoint.size
         self._report.root, self._report.cosigned = opened.checkpoint.root.hex(), dict(opened.cosigned)
         if len(opened.cosigned) < quorum:

@@ -29,9 +29,10 @@ from cleanroom.tlog._merkle import leaf_hash, verify_inclusion
 from cleanroom.tlog._note import NoteKey
 from cleanroom.tlog._reader import TileReader
 from cleanroom.tlog._report import AuditReport
-from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, read_checkpoint
+from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, Source, read_checkpoint
 from cleanroom.tlog._story import Story
 from cleanroom.tlog.errors import TlogError
+from cleanroom.tlog.wire import RemoteLog, connect
 from keys.signing import VerifyKey
 from protos.errors import SealbidError
 
@@ -44,8 +45,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 @audit_app.command()
 def verify(
-    log: LogDir,
     vkey: VKey,
+    log: Annotated[Path | None, typer.Option("--log", help="the log's directory", exists=True, file_okay=False)] = None,
+    address: Annotated[str | None, typer.Option(help="HOST:PORT of a room instead; with --identity")] = None,
+    identity: Annotated[Path | None, typer.Option(help="our folder made by keys init", exists=True)] = None,
+    room: Annotated[str, typer.Option(help="the room's party name")] = "room",
+    collaboration: Annotated[list[str] | None, typer.Option(help="with --address: whose entries to open")] = None,
     remembered: Annotated[
         Path | None, typer.Option(help="a checkpoint seen before; the newest verified one is kept here afterwards")
     ] = None,
@@ -61,26 +66,32 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify signatures, every tile and entry, and recompute every rule; exit 1 on any violation."""
+    """Verify signatures, every tile and entry, and recompute every rule; exit 1 on any violation.
+
+    From a directory, or from a room's address: then the entries of those collaborations are opened which the room
+    discloses to us.
+    """
     witnesses = [_key_line(text) for text in witness or []]
     keys = [_key_line(text) for text in vkey]
     seen = _seen(remembered, keys)
+    source = _source(log, address, identity, room, collaboration or [])
     if tree_only:
-        report = verify_tree(log, keys, remembered=seen, witnesses=witnesses, quorum=quorum)
+        report = verify_tree(source, keys, remembered=seen, witnesses=witnesses, quorum=quorum)
     else:
         parties = dict(_party(text) for text in party or [])
         report = verify_log(
-            log,
+            source,
             keys,
             remembered=seen,
             witnesses=witnesses,
             quorum=quorum,
-            partial=partial,
+            openings=source if isinstance(source, RemoteLog) else None,
+            partial=partial or address is not None,
             parties=parties,
             now_ms=now_ms,
         )
     if report.verified and remembered is not None:
-        remembered.write_bytes(read_checkpoint(DirectorySource(log)))
+        remembered.write_bytes(report.checkpoint)
     _print_report(report, as_json=as_json)
     raise typer.Exit(0 if report.verified else 1)
 
@@ -225,6 +236,18 @@ def _say(found: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in found.items():
         typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+def _source(
+    log: Path | None, address: str | None, identity: Path | None, room: str, collaborations: list[str]
+) -> Source:
+    if (log is None) == (address is None):
+        raise typer.BadParameter("give either --log or --address")
+    if log is not None:
+        return DirectorySource(log)
+    if address is None or identity is None:
+        raise typer.BadParameter("--address needs --identity, the folder made by keys init")
+    return RemoteLog(connect(address, identity, room), collaborations)
 
 
 def _seen(path: Path | None, keys: list[NoteKey]) -> Checkpoint | None:
