@@ -28,6 +28,9 @@ DEPTH_MAX = 64
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
+_Place: TypeAlias = "tuple[_Place, str | int] | None"
+
+
 class CanonicalInvalid(CleanroomError):
     """A value outside the signed value set, or bytes that are not the canonical form of one."""
 
@@ -43,7 +46,7 @@ def canonical(value: object) -> bytes:
     Returns: UTF-8, keys sorted by UTF-16 code units, no white space.
     Raises: CanonicalInvalid: any other value; the message names the place, never the value.
     """
-    text = json.dumps(_normal(value, "$", 0), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_normal(value, None, 0), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -68,34 +71,44 @@ def parse_canonical(data: bytes) -> JsonValue:
     return value
 
 
-def _normal(value: object, place: str, depth: int) -> JsonValue:
+def _normal(value: object, place: _Place, depth: int) -> JsonValue:
     """Plain built-in types in canonical order; refuses what is outside the value set."""
-    if depth > DEPTH_MAX:
-        raise CanonicalInvalid(f"{place}: nested deeper than {DEPTH_MAX}")
-    if value is None or value is True or value is False:
-        return value
     if isinstance(value, str):
         return str.__str__(value)
+    if value is None or value is True or value is False:
+        return value
     if isinstance(value, int):
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
-            raise CanonicalInvalid(f"{place}: an integer beyond 2^53 - 1; write it as a decimal string")
+            raise CanonicalInvalid(f"{_spell(place)}: an integer beyond 2^53 - 1; write it as a decimal string")
         return int(value)
+    if depth >= DEPTH_MAX:
+        raise CanonicalInvalid(f"{_spell(place)}: nested deeper than {DEPTH_MAX}")
     if isinstance(value, Mapping):
         return _normal_object(value, place, depth)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [_normal(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
-    raise CanonicalInvalid(f"{place}: {type(value).__name__} is not written; use integers and strings")
+        return [_normal(item, (place, index), depth + 1) for index, item in enumerate(value)]
+    raise CanonicalInvalid(f"{_spell(place)}: {type(value).__name__} is not written; use integers and strings")
 
 
-def _normal_object(value: Mapping[object, object], place: str, depth: int) -> JsonValue:
-    for key in value:
-        if not isinstance(key, str):
-            raise CanonicalInvalid(f"{place}: a key is not a string")
+def _normal_object(value: Mapping[object, object], place: _Place, depth: int) -> JsonValue:
     keys = [str.__str__(key) for key in value if isinstance(key, str)]
+    if len(keys) != len(value):
+        raise CanonicalInvalid(f"{_spell(place)}: a key is not a string")
     if len(set(keys)) != len(keys):
-        raise CanonicalInvalid(f"{place}: two keys are the same string")
-    keys.sort(key=_utf16)
-    return {key: _normal(value[key], f"{place}.{key}", depth + 1) for key in keys}
+        raise CanonicalInvalid(f"{_spell(place)}: two keys are the same string")
+    if all(map(str.isascii, keys)):
+        keys.sort()  # code units and characters are the same here
+    else:
+        keys.sort(key=_utf16)
+    return {key: _normal(value[key], (place, key), depth + 1) for key in keys}
+
+
+def _spell(place: _Place) -> str:
+    """A place as ``$.key[index]``; spelled only when something is wrong there."""
+    if place is None:
+        return "$"
+    parent, step = place
+    return f"{_spell(parent)}[{step}]" if isinstance(step, int) else f"{_spell(parent)}.{step}"
 
 
 def _utf16(key: str) -> bytes:
