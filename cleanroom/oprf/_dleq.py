@@ -35,7 +35,7 @@ def generate_proof(
     Cost: one weighted sum over the batch and three multiplications.
     """
     weights = _weights(group, mode, public, blinded, evaluated, threads)
-    m = group.weighted_sum(blinded, weights)
+    m = group.weighted_sum(blinded, weights, threads=threads)
     z, t3 = (_times(group, scalar, m) for scalar in (key, nonce))
     t2 = group.base_mult(_row(nonce)).tobytes()
     challenge = _challenge(group, mode, (public, m, z, t2, t3))
@@ -53,7 +53,7 @@ def verify_proof(
     group.scalar_check(challenge)
     group.scalar_check(response)
     weights = _weights(group, mode, public, blinded, evaluated, threads)
-    m, z = (group.weighted_sum(elements, weights) for elements in (blinded, evaluated))
+    m, z = (group.weighted_sum(elements, weights, threads=threads) for elements in (blinded, evaluated))
     width = group.suite.element_bytes
     factors = matrix_from((response, challenge), size)
     t2 = group.weighted_sum(matrix_from((group.generator, public), width), factors)

@@ -46,7 +46,7 @@ class Group(Protocol):
     ) -> Bytes2D:
         """uint8[n, S]: the weights d_i of a batched proof (RFC 9497, 2.2.1); n at most MAX_BATCH."""
 
-    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D) -> bytes:
+    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D, *, threads: int = 1) -> bytes:
         """Sum of weight times element; elements and weights are public, the time depends on them."""
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> bytes:

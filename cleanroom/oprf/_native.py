@@ -9,12 +9,13 @@ from typing import TypeVar
 import numpy as np
 
 from cleanroom.oprf import _kernel
-from cleanroom.oprf._rows import Bytes2D, Rows
+from cleanroom.oprf._rows import Bytes2D, Rows, matrix_from
 from cleanroom.oprf._sodium import SodiumGroup
 from cleanroom.oprf._suite import RISTRETTO255
 from cleanroom.oprf.errors import BatchSizeError, DeserializeError, InvalidInputError, InverseError
 
 _PART_ROWS = 1024  # a thread is worth starting for this many rows: some 5 ms of work
+_SUM_ROWS = 8192  # a sum of fewer rows gains less from a second thread than its buckets cost
 T = TypeVar("T")
 
 
@@ -85,10 +86,20 @@ class NativeGroup:
         _parts(len(out), threads, part)
         return out
 
-    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D) -> bytes:
-        out = bytearray(32)
-        _refuse_bad([_kernel.weighted_sum(self._path, elements, weights, out)])
-        return bytes(out)
+    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D, *, threads: int = 1) -> bytes:
+        def part(i: int, j: int) -> tuple[int, bytes]:
+            out = bytearray(32)
+            bad = _kernel.weighted_sum(self._path, elements[i:j], weights[i:j], out)
+            return (bad if bad < 0 else i + bad), bytes(out)
+
+        found = _parts(len(elements), threads, part, rows_least=_SUM_ROWS)
+        _refuse_bad([bad for bad, _ in found])
+        sums = [partial for _, partial in found if any(partial)]  # the identity adds nothing and does not decode
+        if len(sums) < 2:
+            return sums[0] if sums else bytes(32)
+        ones = np.zeros((len(sums), 32), np.uint8)
+        ones[:, 0] = 1
+        return self.weighted_sum(matrix_from(sums, 32), ones)
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> bytes:
         return SodiumGroup().hash_to_scalar(message, dst)
@@ -132,9 +143,9 @@ class NativeGroup:
         return out
 
 
-def _parts(n: int, threads: int, work: Callable[[int, int], T]) -> list[T]:
+def _parts(n: int, threads: int, work: Callable[[int, int], T], *, rows_least: int = _PART_ROWS) -> list[T]:
     """Run ``work(start, stop)`` over n rows, split among at most ``threads`` threads."""
-    count = max(1, min(threads, n // _PART_ROWS))
+    count = max(1, min(threads, n // rows_least))
     edges = [n * k // count for k in range(count + 1)]
     if count == 1:
         return [work(0, n)]

@@ -65,7 +65,7 @@ class P256Group:
         transcripts = (composite_transcript(seed, i, c.tobytes(), d.tobytes()) for i, (c, d) in pairs)
         return matrix_from([self.hash_to_scalar(transcript, dst) for transcript in transcripts], 32)
 
-    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D) -> bytes:
+    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D, *, threads: int = 1) -> bytes:
         total = _G.point_at_infinity()
         for point, weight in zip(_decode_all(elements), weights, strict=True):
             total += point * int.from_bytes(weight.tobytes(), "big")

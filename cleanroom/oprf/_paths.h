@@ -174,18 +174,19 @@ static void run_weights(const path *p, const uint8_t *seed, const uint8_t *c, co
     }
 }
 
-/* Inverses of n scalars with one exponentiation. Returns the first zero, or -1; nothing is written where there is one. */
+/* Inverses of n scalars with one exponentiation. Returns the first zero, or -1; a zero leaves `out` all zero. */
 static long run_invert(const uint8_t *in, uint8_t *out, size_t n) {
     scalar run = {{1}}, a, t;
-    long zero = -1;
     for (size_t i = 0; i < n; i++) {
+        uint64_t zero;
         scalar_load(&a, in + 32 * i);
-        if (scalar_is_zero(&a) && zero < 0) zero = (long)i;
-    }
-    if (zero >= 0) return zero;
-    for (size_t i = 0; i < n; i++) {
+        zero = scalar_is_zero(&a);
+        PUBLIC_NOW(&zero, sizeof zero); /* that a scalar is zero is told to the caller */
+        if (zero) {
+            wipe(out, 32 * n);
+            return (long)i;
+        }
         scalar_store(out + 32 * i, &run);
-        scalar_load(&a, in + 32 * i);
         scalar_mul(&run, &run, &a);
     }
     scalar_invert(&run, &run);

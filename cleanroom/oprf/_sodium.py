@@ -14,6 +14,7 @@ from cleanroom.oprf._suite import RISTRETTO255
 from cleanroom.oprf.errors import DeserializeError, InvalidInputError, InverseError
 
 _ZERO = bytes(32)
+_FIELD = 2**255 - 19  # encodings are even numbers below it (RFC 9496, 4.3.1)
 
 
 class SodiumGroup:
@@ -46,7 +47,7 @@ class SodiumGroup:
 
     def check(self, elements: Bytes2D) -> None:
         for row, element in enumerate(_each(elements, len(elements))):
-            if element == _ZERO or not rbcl.crypto_core_ristretto255_is_valid_point(element):
+            if not _is_element(element):
                 raise DeserializeError(f"row {row}: not a canonical ristretto255 element, or the identity", row)
 
     def finalize(self, rows: Rows, elements: Bytes2D, *, threads: int = 1) -> Bytes2D:
@@ -61,7 +62,7 @@ class SodiumGroup:
             [self.hash_to_scalar(composite_transcript(seed, i, c, d), dst) for i, (c, d) in enumerate(pairs)], 32
         )
 
-    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D) -> bytes:
+    def weighted_sum(self, elements: Bytes2D, weights: Bytes2D, *, threads: int = 1) -> bytes:
         self.check(elements)
         total = _ZERO
         for weight, element in zip(_each(weights, len(elements)), _each(elements, len(elements)), strict=True):
@@ -102,6 +103,13 @@ def _each(matrix: Bytes2D, n: int) -> list[bytes]:
     """The rows as byte strings; one row stands for all n."""
     rows = [row.tobytes() for row in matrix]
     return rows * n if len(rows) == 1 else rows
+
+
+def _is_element(encoding: bytes) -> bool:
+    """Canonical, valid, and not the identity. libsodium 1.0.18, which rbcl carries, does not look at the top bit."""
+    value = int.from_bytes(encoding, "little")
+    canonical = 0 < value < _FIELD and value % 2 == 0
+    return canonical and bool(rbcl.crypto_core_ristretto255_is_valid_point(encoding))
 
 
 def _hash_to_group(message: bytes, dst: bytes) -> bytes:
