@@ -12,7 +12,7 @@ DatasetError
 +-- ListKeyInvalid              the content key does not open
 +-- ListOtherCollaboration, ListOtherEpoch, ListOtherSender, ListOtherRecipient, ListOtherKind, ListOutOfSequence
 +-- RowsInvalid                 rows to seal or import break a rule
-|   +-- RowsEmpty, RowsBelowMinimum, RowTooLarge, HandlesRepeated
+|   +-- RowsEmpty, RowsBelowMinimum, RowTooLarge, HandlesRepeated, RowsTooSkewed
 +-- UploadUnknown, UploadTooLarge, UploadsTooMany, UploadIncomplete, UploadStoreBusy
 +-- ChunkReplayed, ChunkOutOfOrder, ChunkBeyondEnd, ChunkLengthInvalid
 +-- AtRestCorrupt               a stored table does not open under its key
@@ -152,6 +152,13 @@ class HandlesRepeated(RowsInvalid):
     """Two rows of one list carry the same handle."""
 
     code = "handles-repeated"
+
+
+class RowsTooSkewed(RowsInvalid):
+    """A part of the work does not fit in memory: handles or tokens are not the random values they must be."""
+
+    code = "rows-too-skewed"
+    fault = Fault.EXHAUSTED
 
 
 class UploadUnknown(DatasetError):

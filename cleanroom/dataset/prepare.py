@@ -132,6 +132,7 @@ def _sorter(work: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(work / "spill"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
         }
     )
 
@@ -180,5 +181,11 @@ def _write(con: duckdb.DuckDBPyConnection, schema: pa.Schema, tokens: list[str],
         ),
     }
     for name, (query, form) in written.items():
-        reader = con.sql(query).to_arrow_reader(_BATCH_ROWS)
-        PLAIN.write(work / name, form, (batch.cast(form) for batch in reader))
+        PLAIN.write(work / name, form, _sorted_rows(con, query, form))
+
+
+def _sorted_rows(con: duckdb.DuckDBPyConnection, query: str, form: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """A query's rows; its memory in DuckDB goes when the last is taken."""
+    with con.sql(query).to_arrow_reader(_BATCH_ROWS) as reader:
+        for batch in reader:
+            yield batch.cast(form)

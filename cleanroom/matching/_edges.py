@@ -13,9 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from cleanroom.dataset.header import ROW, TOKEN_PREFIX
+from cleanroom.dataset.parts import in_part, parts_for, rows_of
 from cleanroom.dataset.tables import Tables
 from cleanroom.matching._errors import MatchColumnsMissing, MatchSpecInvalid, MatchTooDense
-from cleanroom.matching._shuffle import in_part, parts_for, rows_of
 from cleanroom.matching.spec import EDGE_SCHEMA, MatchSpec, Rule
 
 EDGES_PER_ROW_MAX: Final = 64

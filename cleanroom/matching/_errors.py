@@ -43,13 +43,6 @@ class MatchTooDense(MatchingError):
     fault = Fault.EXHAUSTED
 
 
-class MatchTooSkewed(MatchingError):
-    """A part of the work does not fit in memory: handles or tokens are not the random values they must be."""
-
-    code = "match-too-skewed"
-    fault = Fault.EXHAUSTED
-
-
 class ChangesInvalid(MatchingError):
     """A change list does not have the columns, or an operation is unknown."""
 

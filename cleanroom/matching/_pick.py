@@ -12,8 +12,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from cleanroom.dataset.parts import Shuffle, in_part, parts_for, rows_of
 from cleanroom.dataset.tables import Tables, regroup
-from cleanroom.matching._shuffle import Shuffle, in_part, parts_for, rows_of
 from cleanroom.matching.spec import HANDLE, PAIR_SCHEMA, MatchSpec, MatchStats, Rule
 
 _CHOICE_SCHEMA: Final = pa.schema([("seed_row", HANDLE), ("provider_row", HANDLE), ("rank", pa.uint8())])

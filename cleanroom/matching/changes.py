@@ -22,10 +22,10 @@ import duckdb
 import pyarrow as pa
 
 from cleanroom.dataset.header import OPERATION, ROW
+from cleanroom.dataset.parts import in_part, parts_for, rows_of, within_memory
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import side
 from cleanroom.matching._errors import ChangeRepeated, ChangeRowExists, ChangesInvalid, ChangeUnknownRow
-from cleanroom.matching._shuffle import in_part, parts_for, rows_of, within_memory
 from cleanroom.matching.spec import HANDLE
 
 Changes: TypeAlias = "Path | pa.Table"

@@ -34,10 +34,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cleanroom.dataset.header import HANDLE_BYTES, ROW
 from cleanroom.dataset.merkle import HASH_BYTES, Proof, TreeBuilder, verify
+from cleanroom.dataset.parts import in_part, rows_of, within_memory
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import side
 from cleanroom.matching._errors import DecoyInvalid
-from cleanroom.matching._shuffle import in_part, rows_of, within_memory
 from cleanroom.matching.spec import MatchSpec
 
 SALT_KEY_BYTES: Final = 32

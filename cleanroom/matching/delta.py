@@ -15,10 +15,10 @@ import duckdb
 import pyarrow as pa
 
 from cleanroom.dataset.header import ROW
+from cleanroom.dataset.parts import Shuffle, parts_for, rows_of, within_memory
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import check, edges, side
 from cleanroom.matching._pick import pick
-from cleanroom.matching._shuffle import Shuffle, parts_for, rows_of, within_memory
 from cleanroom.matching.changes import Changes, dataset_of
 from cleanroom.matching.match import edge_stem
 from cleanroom.matching.spec import EDGE_SCHEMA, HANDLE, MatchResult, MatchSpec

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 
+from cleanroom.dataset.parts import Shuffle, parts_for, within_memory
 from cleanroom.dataset.tables import PLAIN, Tables
 from cleanroom.matching._edges import check, edges, side
 from cleanroom.matching._pick import pick
-from cleanroom.matching._shuffle import Shuffle, parts_for, within_memory
 from cleanroom.matching.spec import EDGE_SCHEMA, MatchResult, MatchSpec
 
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanroom.dataset import AtRestKey, Vault, session
-from cleanroom.matching import MatchSpec, Rule, _errors, _shuffle, match
+from cleanroom.dataset import parts as parts_module
+from cleanroom.matching import MatchSpec, Rule, _errors, match
 from cleanroom.matching.changes import ChangeCounts, Op, apply_changes, figures_due, removals, settle_changes
 from cleanroom.matching.delta import update
 
@@ -61,7 +62,7 @@ def test_two_days_of_changes_end_where_a_full_match_ends(seed: int, rule: Rule, 
     con = session(200, 1)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         if in_parts:
-            patch.setattr(_shuffle, "ROWS_PER_PART", 10)
+            patch.setattr(parts_module, "ROWS_PER_PART", 10)
         at = Path(folder)
         vault = Vault(at, AtRestKey(b"k" * 32))
         sides = {"s": (SEEDS, {}), "p": (PEOPLE, {})}

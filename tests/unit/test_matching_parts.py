@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cleanroom.dataset import AtRestKey, Vault, session
-from cleanroom.matching import MatchSpec, Rule, _errors, match
-from cleanroom.matching._shuffle import PARTS_MAX, Shuffle, in_part, part_of, parts_for
+from cleanroom.dataset._errors import RowsTooSkewed
+from cleanroom.dataset.parts import PARTS_MAX, Shuffle, in_part, part_of, parts_for
+from cleanroom.matching import MatchSpec, Rule, match
 
 SCHEMA = pa.schema([("row", pa.binary(16)), ("n", pa.int32())])
 
@@ -59,6 +60,6 @@ def test_rows_that_are_not_random_end_in_a_refusal_by_name(tmp_path: Path) -> No
     handles = [b"\0\0" + i.to_bytes(14, "big") for i in range(rows)]
     table = pa.table({"row": pa.array(handles, pa.binary(16)), "token_phone": pa.array(handles, pa.binary(16))})
     pq.write_table(table, tmp_path / "t")
-    with pytest.raises(_errors.MatchTooSkewed):
+    with pytest.raises(RowsTooSkewed):
         match(session(20, 1), tmp_path / "t", tmp_path / "t", MatchSpec(("phone",), Rule.ALL), tmp_path / "out")
     assert not (tmp_path / "out").exists()

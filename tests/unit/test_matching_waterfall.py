@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cleanroom.dataset import AtRestKey, Vault, session
-from cleanroom.matching import MatchSpec, Rule, _errors, _shuffle, match
+from cleanroom.dataset import parts as parts_module
+from cleanroom.matching import MatchSpec, Rule, _errors, match
 
 KINDS = ("id_card", "phone", "imei")
 
@@ -100,7 +101,7 @@ def test_pairs_and_counts_are_those_of_the_loops(
     tmp_path: Path, rule: Rule, in_parts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if in_parts:
-        monkeypatch.setattr(_shuffle, "ROWS_PER_PART", 70)
+        monkeypatch.setattr(parts_module, "ROWS_PER_PART", 70)
     rng = random.Random(f"{rule}")
     seeds, population = people(rng, 300, False, 200), people(rng, 400, True, 200)
     vault = Vault(tmp_path, AtRestKey(b"k" * 32))

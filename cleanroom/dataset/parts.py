@@ -16,20 +16,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cleanroom.dataset._errors import RowsTooSkewed
 from cleanroom.dataset.tables import ROW_GROUP_ROWS, Tables, regroup
-from cleanroom.matching._errors import MatchTooSkewed
 
 ROWS_PER_PART: Final = 2_000_000
 """Two sides of this many rows join in about 400 MB; parts of edges are a third of that."""
 PARTS_MAX: Final = 128
-"""Parts are open files with a row group in memory each while shuffling."""
+"""Parts are open files while shuffling."""
+PART_BYTES: Final = 128 * 2**20
+"""Wide rows are cut into more parts: sorting a part takes DuckDB two to three times its length."""
+_HELD_BYTES: Final = 96 * 2**20
+"""What all parts of a shuffle hold in memory before they write."""
 FETCH_ROWS: Final = 65_536
 _SPAN: Final = 1 << 16
 
 
-def parts_for(rows: int) -> int:
-    """How many parts ``rows`` rows are cut into."""
-    return max(1, min(PARTS_MAX, -(-rows // ROWS_PER_PART)))
+def parts_for(rows: int, length_bytes: int = 0) -> int:
+    """How many parts ``rows`` rows, of ``length_bytes`` in all, are cut into."""
+    return max(1, min(PARTS_MAX, max(-(-rows // ROWS_PER_PART), -(-length_bytes // PART_BYTES))))
 
 
 def in_part(column: str, part: int, parts: int) -> str:
@@ -61,21 +65,21 @@ def _starts(parts: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @contextmanager
 def within_memory() -> Iterator[None]:
-    """DuckDB runs out of memory inside only if someone's rows are not uniform. Raises: MatchTooSkewed."""
+    """DuckDB runs out of memory inside only if someone's rows are not uniform. Raises: RowsTooSkewed."""
     try:
         yield
     except duckdb.OutOfMemoryException:
-        raise MatchTooSkewed(
-            "a part of the match does not fit in memory: handles must be random and tokens the OPRF's"
+        raise RowsTooSkewed(
+            "a part of the rows does not fit in memory: handles must be random and tokens the OPRF's"
         ) from None
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """A query's rows as batches of ``schema``; handles come from DuckDB as BLOB and go on as 16 fixed bytes."""
-    relation = con.sql(query)
-    for batch in relation.to_arrow_reader(FETCH_ROWS):
-        if batch.num_rows:
-            yield batch.cast(schema)
+    with con.sql(query).to_arrow_reader(FETCH_ROWS) as reader:
+        for batch in reader:
+            if batch.num_rows:
+                yield batch.cast(schema)
 
 
 class Shuffle:
@@ -88,7 +92,8 @@ class Shuffle:
         self.paths = tuple(stem.with_name(f"{stem.name}-{part:04d}.parquet") for part in range(parts))
         self._tables, self._schema, self._key = tables, schema, key
         self._held: list[list[pa.RecordBatch]] = [[] for _ in range(parts)]
-        self._rows = [0] * parts
+        self._bytes = [0] * parts
+        self._flush_bytes = _HELD_BYTES // parts
         self._stack = ExitStack()
         self._writers: list[pq.ParquetWriter] = []
 
@@ -117,14 +122,14 @@ class Shuffle:
 
     def _keep(self, part: int, batch: pa.RecordBatch) -> None:
         self._held[part].append(batch)
-        self._rows[part] += batch.num_rows
-        if self._rows[part] >= ROW_GROUP_ROWS:
+        self._bytes[part] += batch.nbytes
+        if self._bytes[part] >= self._flush_bytes:
             self._flush(part)
 
     def _flush(self, part: int) -> None:
         for table in regroup(self._held[part], ROW_GROUP_ROWS):
             self._writers[part].write_table(table, row_group_size=ROW_GROUP_ROWS)
-        self._held[part], self._rows[part] = [], 0
+        self._held[part], self._bytes[part] = [], 0
 
     def __exit__(self, *exception: Any) -> None:
         try:
