@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
@@ -71,6 +72,36 @@ class RuleEngine:
             members = {rule.tag: self._members(con, rule.when, day) for rule in rules}
         return Computed(members, read)
 
+    def measure(self, wanted: Mapping[str, tuple[Filter, str, int]], day: date, people: Any) -> dict[str, Any]:
+        """Features of people: name -> float64, in the order of ``people``.
+
+        Args: wanted: name -> (filter, "count" or "amount", days up to and with ``day``). people: uint32, each once.
+        """
+        if not wanted:
+            return {}
+        order = np.argsort(people)
+        reach = max(days for _, _, days in wanted.values())
+        present = set(self._store.days())
+        days_read = [d for d in window(day, reach) if d in present]
+        chosen = sorted({f.id: f for f, _, _ in wanted.values()}.items())
+        made = {}
+        with contextlib.closing(duckdb.connect(config=self._config)) as con:
+            con.execute(f"CREATE TEMP TABLE partial ({_PARTIAL})")
+            self._reduce(con, [f for _, f in chosen], [], days_read, None)
+            for name, (events, measure, days) in wanted.items():
+                value = "sum(n)" if measure == "count" else "sum(total)"
+                found = con.sql(
+                    f"SELECT person, CAST({value} AS DOUBLE) v FROM partial "  # noqa: S608
+                    "WHERE f = ? AND day > ? AND day <= ? GROUP BY person",
+                    params=[events.id, day - timedelta(days=days), day],
+                ).to_arrow_table()
+                persons, values = (found.column(c).to_numpy() for c in ("person", "v"))
+                place = np.searchsorted(people, persons, sorter=order).clip(max=max(0, len(people) - 1))
+                known = people[order[place]] == persons if len(people) else np.zeros(0, dtype=bool)
+                made[name] = np.zeros(len(people))
+                made[name][order[place[known]]] = values[known]
+        return made
+
     def _reduce(
         self, con: Any, wanted: list[Filter], moments: list[str], days: list[date], sample: tuple[int, float] | None
     ) -> int:
@@ -99,7 +130,7 @@ class RuleEngine:
             f"COPY (SELECT * FROM partial WHERE day = DATE '{day.isoformat()}' ORDER BY f, person) "  # noqa: S608
             f"TO '{literal}' (FORMAT parquet, COMPRESSION zstd)"
         )
-        for old in target.parent.glob(f"{day.isoformat()}.*.parquet"):
+        for old in target.parent.glob(f"{'.'.join(target.name.split('.')[:2])}.*.parquet"):
             old.unlink()
         spool.rename(target)
 
