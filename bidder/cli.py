@@ -9,6 +9,7 @@ import typer
 from bidder.adx.cli import app as adx_app
 from bidder.dsp.cli import app as dsp_app
 from bidder.dsp.cli import campaign_app
+from bidder.rta.cli import app as rta_app
 from bidder.ssp.cli import app as ssp_app
 from protos.errors import SealbidError
 
@@ -23,6 +24,7 @@ app.add_typer(dsp_app, name="dsp")
 app.add_typer(campaign_app, name="campaign")
 app.add_typer(adx_app, name="adx")
 app.add_typer(ssp_app, name="ssp")
+app.add_typer(rta_app, name="rta")
 
 
 def main() -> None:
