@@ -42,7 +42,7 @@ class ResponseInvalid(OpenRtbError):
 class ConsentInvalid(OpenRtbError):
     """A consent string cannot be decoded; who meets it acts as if nothing was consented to."""
 
-    code = "consent-invalid"
+    code = "openrtb-consent-invalid"
 
 
 class MediaTypeUnknown(OpenRtbError):

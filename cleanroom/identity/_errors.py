@@ -57,5 +57,5 @@ class ColumnInvalid(CleanroomError):
 class ListInvalid(CleanroomError):
     """A list file cannot be read; the message names file, row and column."""
 
-    code = "list-invalid"
+    code = "list-unreadable"
     fault = Fault.INVALID
