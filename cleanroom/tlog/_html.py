@@ -7,12 +7,11 @@ requests, so a hostile log cannot act in the auditor's browser.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
 from cleanroom.tlog._report import AuditReport
-from cleanroom.tlog._story import ReleaseLine, Story
+from cleanroom.tlog._story import ReleaseLine, Story, utc_text
 
 _WIDTH: Final = 760
 _HEIGHT: Final = 240
@@ -98,8 +97,8 @@ def _budget(releases: Sequence[ReleaseLine]) -> str:
     axes = (
         f"<path class=axis d='M{_LEFT} 10V{base}H{_WIDTH - 20}' fill=none />"
         f"<text x={_LEFT - 6} y=18 text-anchor=end>{most:,}</text><text x={_LEFT - 6} y={base} text-anchor=end>0</text>"
-        f"<text x={_LEFT} y={_HEIGHT - 8}>{_day(first)}</text>"
-        f"<text x={_WIDTH - 20} y={_HEIGHT - 8} text-anchor=end>{_day(first + span)}</text>"
+        f"<text x={_LEFT} y={_HEIGHT - 8}>{utc_text(first)}</text>"
+        f"<text x={_WIDTH - 20} y={_HEIGHT - 8} text-anchor=end>{utc_text(first + span)}</text>"
     )
     label = "lifetime budget left in micro-rho, by account, over time"
     frame = f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT}' role=img aria-label='{label}'>"
@@ -124,8 +123,9 @@ def _purposes(releases: Sequence[ReleaseLine]) -> str:
 
 def _releases(story: Story) -> str:
     rows = "".join(
-        f"<tr><td class=n>{line.index}<td>{_time(line.at_ms)}<td>{escape(line.operation)}<td>{escape(line.recipient)}"
-        f"<td>{escape(line.purpose)}<td class=n>{line.micro_rho:,}<td>{'suppressed' if line.suppressed else 'issued'}"
+        f"<tr><td class=n>{line.index}<td>{utc_text(line.at_ms)}<td>{escape(line.operation)}"
+        f"<td>{escape(line.recipient)}<td>{escape(line.purpose)}<td class=n>{line.micro_rho:,}"
+        f"<td>{'suppressed' if line.suppressed else 'issued'}"
         for line in story.releases
     )
     head = "<tr><th>entry<th>time<th>operation<th>recipient<th>purpose<th>micro-rho<th>outcome"
@@ -134,7 +134,7 @@ def _releases(story: Story) -> str:
 
 def _timeline(story: Story) -> str:
     rows = "".join(
-        f"<tr><td class=n>{one.index}<td>{_time(one.at_ms)}<td>{escape(one.kind)}<td>{escape(one.words)}"
+        f"<tr><td class=n>{one.index}<td>{utc_text(one.at_ms)}<td>{escape(one.kind)}<td>{escape(one.words)}"
         for one in story.milestones
     )
     more = f"<p>{story.dropped} more events are not shown.</p>" if story.dropped else ""
@@ -147,11 +147,3 @@ def _grounds(report: AuditReport) -> str:
         items = "".join(f"<li>{escape(line)}" for line in lines)
         parts.append(f"<h3>{name}</h3><ul>{items}</ul>")
     return "<h2>What this rests on</h2>" + "".join(parts)
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _day(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

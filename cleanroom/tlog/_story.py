@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from cleanroom.tlog._entry import Event
@@ -29,7 +30,8 @@ from cleanroom.tlog.events import (
     UploadCommitted,
 )
 
-MILESTONES_MAX: Final = 2_000
+MILESTONES_MAX: Final = 2_000  # of milestones and of releases: a page a person can read
+_LAST_MS: Final = 253_402_300_799_000  # the end of the year 9999, where calendars end
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ class Story:
                 self._contract(body)
 
     def _release(self, event: Event, body: ReleaseIssued | ReleaseSuppressed) -> None:
+        if len(self.releases) >= MILESTONES_MAX:
+            self.dropped += 1
+            return
         left = tuple((f"{one.entity} on {one.population}", one.lifetime_left_micro_rho) for one in body.budgets)
         suppressed = isinstance(body, ReleaseSuppressed)
         line = ReleaseLine(
@@ -109,6 +114,13 @@ class Story:
                 roles = member.get("roles")
                 named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
                 self.members[str(member.get("party"))] = f"{member.get('entity')} ({named})"
+
+
+def utc_text(at_ms: int) -> str:
+    """A time for people, UTC to the second; the room may state any."""
+    if at_ms > _LAST_MS:
+        return f"{at_ms} ms"
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _words(event: Event) -> str:

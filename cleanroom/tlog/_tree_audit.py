@@ -22,6 +22,7 @@ from cleanroom.tlog._tile import ENTRIES, WIDTH, TileId, bundles_of, decode_bund
 from cleanroom.tlog.errors import NoteInvalid, NoteUnsigned, ProofInvalid, ResourceMissing, TlogError
 
 SUSPECTS_MAX: Final = 1_000
+UNREADABLE_MAX: Final = 1_000  # a signed size may be a lie; files that are not there are not looked for for ever
 
 
 class TreeAudit:
@@ -33,6 +34,7 @@ class TreeAudit:
         self._report = report
         self.checkpoint: Checkpoint | None = None
         self._damaged = False
+        self._unreadable = 0
         self._from_entries: Edge | None = Edge()
         self._from_tiles: Edge | None = None  # None: the same tree as from the entries, so far
         self._tiles_lost = False
@@ -62,6 +64,9 @@ class TreeAudit:
         """Every entry with its index, as far as its bundle can be read; tiles are compared on the way."""
         size = self._report.size
         for bundle in bundles_of(size):
+            if self._unreadable > UNREADABLE_MAX:
+                self._report.notes.append(f"given up at {bundle.path}: too much of the log cannot be read")
+                return
             entries = self._read_bundle(bundle)
             stored = self._read_leaf_tile(TileId(0, bundle.index, bundle.width))
             self._grow(bundle, None if entries is None else [leaf_hash(entry) for entry in entries], stored)
@@ -156,6 +161,7 @@ class TreeAudit:
 
     def _blame(self, rule: str, place: str, detail: str) -> None:
         self._damaged = True
+        self._unreadable += rule.endswith("-unreadable")
         self._report.add(rule, place, detail)
 
     def _check_remembered(self, remembered: Sequence[Checkpoint]) -> None:

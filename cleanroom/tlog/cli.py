@@ -10,7 +10,6 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cleanroom.tlog._audit import verify_log, verify_tree
 from cleanroom.tlog._checkpoint import Checkpoint, open_checkpoint
@@ -30,7 +30,7 @@ from cleanroom.tlog._note import NoteKey
 from cleanroom.tlog._reader import TileReader
 from cleanroom.tlog._report import AuditReport
 from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, Source, read_checkpoint
-from cleanroom.tlog._story import Story
+from cleanroom.tlog._story import Story, utc_text
 from cleanroom.tlog.errors import TlogError
 from cleanroom.tlog.wire import RemoteLog, connect
 from keys.signing import VerifyKey
@@ -110,11 +110,12 @@ def show(
         if (collaboration is None or event.collaboration == collaboration) and (kind is None or event.kind == kind)
     ]
     if as_json:
-        typer.echo(json.dumps([_plain(event) for event in found], ensure_ascii=False))
+        typer.echo(json.dumps([_plain(event) for event in found]))
         return
     table = Table("entry", "time", "collaboration", "event", "what")
     for event in found:
-        table.add_row(str(event.index), _when(event.at_ms), event.collaboration, event.kind, _gist(event))
+        cells = (str(event.index), utc_text(event.at_ms), event.collaboration, event.kind, _gist(event))
+        table.add_row(*(_plain_text(cell) for cell in cells))
     Console().print(table)
 
 
@@ -143,11 +144,11 @@ def prove(log: LogDir, vkey: VKey, index: Annotated[int, typer.Argument(min=0)],
         "opened": _plain_opening(opening, entry) if opening is not None else None,
     }
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        typer.echo(json.dumps(result))
     else:
         typer.echo(f"entry {index} is in the tree of {checkpoint.size} entries: {len(proof)} hashes prove it")
-        typer.echo(f"leaf: {result['leaf']}".rstrip())
-        typer.echo(f"opened: {json.dumps(result['opened'], ensure_ascii=False)}")
+        typer.echo(f"leaf: {json.dumps(result['leaf'])}")
+        typer.echo(f"opened: {json.dumps(result['opened'])}")
 
 
 @audit_app.command()
@@ -232,10 +233,10 @@ def html_report(
 
 def _say(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(json.dumps(found))
         return
     for name, value in found.items():
-        typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+        typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
 
 
 def _source(
@@ -306,10 +307,6 @@ def _plain_opening(opening: Opening, entry: bytes) -> dict[str, Any]:
     }
 
 
-def _when(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _gist(event: Event) -> str:
     plain = _plain(event)["body"]
     keys = (
@@ -329,15 +326,20 @@ def _gist(event: Event) -> str:
 
 def _print_report(report: AuditReport, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        typer.echo(json.dumps(report.to_json()))
         return
     console = Console()
     for title in ("proved", "claimed", "opened", "notes"):
         for line in getattr(report, title):
-            console.print(f"{title:8}{line}")
+            console.print(_plain_text(f"{title:8}{line}"))
     for violation in report.violations:
-        console.print(f"[red]{violation.rule}[/red]  {violation.place}: {violation.detail}", highlight=False)
+        console.print(_plain_text(f"{violation.rule}  {violation.place}: {violation.detail}", style="red"))
     if report.violations_dropped:
         console.print(f"and {report.violations_dropped} more")
     verdict = "verified" if report.verified else f"{len(report.violations)} violations"
-    console.print(f"{report.origin or 'unknown log'}: {report.size} entries, {verdict}", highlight=False)
+    console.print(_plain_text(f"{report.origin or 'unknown log'}: {report.size} entries, {verdict}"))
+
+
+def _plain_text(words: str, style: str = "") -> Text:
+    """Words of the room for a terminal: no markup is read in them, no control character reaches it."""
+    return Text("".join(char if char.isprintable() else "\ufffd" for char in words), style=style)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tlog_rig import DAY, KEYS, LOG_KEY, T0, Play, Rig, document_hash, hex32, make_contract, rules_of
 from typer.testing import CliRunner
 
-from cleanroom.contract import amend
-from cleanroom.tlog import NoteKey, draw, nonce_commitment, verify_log
+from cleanroom.contract import LOW_ASSURANCE, Operation, amend
+from cleanroom.tlog import Checkpoint, NoteKey, draw, nonce_commitment, sign_checkpoint, verify_log
 from cleanroom.tlog.cli import audit_app
 from keys.signing import SigningKey
 
@@ -42,19 +44,32 @@ def test_an_honest_room_is_verified_and_the_report_says_what_rests_on_what(rig: 
 Forge = Callable[[Play], Any]
 
 
+def _small(play: Play) -> Play:
+    """The same room under a contract of four overlaps a period and ten for life."""
+    cost = play.contract.grant(Operation.OVERLAP).micro_rho
+    terms = msgspec.structs.replace(
+        LOW_ASSURANCE.privacy, period_micro_rho=4 * cost, lifetime_micro_rho=10 * cost, period_days=30
+    )
+    costs = {**LOW_ASSURANCE.costs, Operation.LOOKALIKE: cost}
+    preset = dataclasses.replace(LOW_ASSURANCE, privacy=terms, costs=costs)
+    return Play(play.room, play.clock, make_contract(preset=preset))
+
+
 def _over_budget(play: Play) -> None:
-    play.honest()
-    while play.spent <= play.contract.privacy.period_micro_rho:
-        play.release()
+    small = _small(play)
+    small.honest()
+    for _ in range(3):
+        small.release()
 
 
 def _slowly_over_lifetime(play: Play) -> None:
-    play.honest()
-    while play.spent <= play.contract.privacy.lifetime_micro_rho:
-        play.clock.now_ms += DAY // 2 * 3
-        body = play.release_body()
+    small = _small(play)
+    small.honest()
+    for _ in range(9):
+        small.clock.now_ms += 8 * DAY
+        body = small.release_body()
         body["budgets"][0]["period_left_micro_rho"] = 0
-        play.log("release.issued", body)
+        small.log("release.issued", body)
 
 
 def _second_collaboration(play: Play) -> None:
@@ -418,3 +433,27 @@ def test_batches_logged_out_of_order_are_not_repeats(rig: Rig) -> None:
     assert rig.audit().verified
     play.evaluate(sequence=3)
     assert rules_of(rig.audit()) == {"sequence-repeated"}
+
+
+def test_a_hostile_room_cannot_act_in_the_terminal(rig: Rig) -> None:
+    """Names are the room's words: no escape sequence and no markup of theirs is carried out."""
+    body = {"component": "room", "version": "1", "digest": hex32("b")}
+    rig.clock.now_ms = 2**53 - 1
+    rig.room.record("build.digest", "\x1b[2J[red]x[/red]\x9b31m", body)
+    runner = CliRunner()
+    shown = runner.invoke(audit_app, ["show", "--log", str(rig.root)])
+    assert shown.exit_code == 0, shown.output
+    assert "\x1b" not in shown.output
+    assert "\x9b" not in shown.output
+    assert "[red]" in shown.output
+    plain = runner.invoke(audit_app, ["show", "--log", str(rig.root), "--json"])
+    assert plain.output.isascii()
+
+
+def test_a_signed_size_that_is_a_lie_does_not_keep_the_auditor_for_ever(rig: Rig) -> None:
+    rig.play().honest()
+    note = sign_checkpoint(Checkpoint("room.example/log", 2**62, bytes(32)), LOG_KEY)
+    (rig.root / "checkpoint").write_bytes(note)
+    report = rig.audit()
+    assert not report.verified
+    assert any("given up" in text for text in report.notes)

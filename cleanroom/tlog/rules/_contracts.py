@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from cleanroom.canonical import canonical
@@ -131,6 +131,9 @@ class Contracts:
             return
         try:
             _verify(member, body, version.document)
+        except UnsupportedAlgorithm:
+            say("contract-signature", f"this machine's cryptography cannot verify {body.algorithm}")
+            return
         except (SignatureInvalid, KeyInvalid, InvalidSignature, NoteInvalid, ValueError):
             say("contract-signature", f"the {body.algorithm} signature of {body.party!r} does not verify")
             return
