@@ -124,7 +124,7 @@ class Play:
         body = {"party": "operator", "purpose": "oprf", "key": name, "epoch": epoch, "copies": 1, "reason": "epoch-end"}
         self.log("key.destroyed", body)
 
-    def upload(self, party: str, **over: Any) -> str:
+    def upload(self, party: str, /, **over: Any) -> str:
         dataset = hex32(f"{self.collaboration} {party}")
         body = {
             "upload": f"up-{party}",

@@ -90,6 +90,8 @@ def verify_log(
         audit.finish(_remembered(remembered, _keys(vkey)))
         opener.finish(partial=partial)
         rules.finish(now_ms, report.add)
+        for index, size, root in rules.data.roots_drawn_from:
+            audit.check_root(size, root, "challenge-lot", entry_place(index))
     _say_tree(report)
     _say_rules(report, rules, parties or {})
     return report

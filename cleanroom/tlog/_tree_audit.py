@@ -175,15 +175,18 @@ class TreeAudit:
             elif self._damaged:
                 self._report.notes.append(f"{place}: consistency was not judged, the tree is damaged")
             else:
-                self._check_consistency(seen, place)
+                self.check_root(seen.size, seen.root, "fork", place)
 
-    def _check_consistency(self, seen: Checkpoint, place: str) -> None:
-        root = bytes.fromhex(self._report.root)
+    def check_root(self, size: int, root: bytes, rule: str, place: str) -> None:
+        """Say ``rule`` unless ``root`` is that of this log's first ``size`` entries."""
+        if self._damaged:
+            return
+        signed = bytes.fromhex(self._report.root)
         try:
-            proof = TileReader(self._source, self._report.size).consistency(seen.size)
-            verify_consistency(seen.size, self._report.size, seen.root, root, proof)
+            proof = TileReader(self._source, self._report.size).consistency(size)
+            verify_consistency(size, self._report.size, root, signed, proof)
         except ProofInvalid as error:
-            self._report.add("fork", place, error.message)
+            self._report.add(rule, place, error.message)
         except TlogError as error:
             self._report.add("tile-unreadable", place, error.message)
 

@@ -1,6 +1,6 @@
 """Lists: under a contract, with the consent it asks for, used only while alive, deleted when due; matches and decoys.
 
-Rules: no-contract, consent-missing, consent-expired, consent-failed, challenge-arithmetic, upload-unknown,
+Rules: no-contract, consent-missing, consent-expired, consent-failed, challenge-arithmetic, challenge-lot, upload-unknown,
 dataset-unknown, deleted-data-used, decoy-arithmetic, decoy-failed, decoy-verdict-missing, withdrawal-unanswered,
 data-kept-after-closing, retention-overdue.
 """
@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from cleanroom.tlog._entry import Event
+from cleanroom.tlog._lot import nonce_commitment
 from cleanroom.tlog.events import (
     Body,
     ConsentChallenge,
@@ -73,6 +74,7 @@ class Data:
         self._matches: dict[str, _Match] = {}
         self._withdrawals: dict[tuple[str, str], _Withdrawal] = {}
         self.rows_opened = 0
+        self.roots_drawn_from: list[tuple[int, int, bytes]] = []  # entry, size, root: to be held against the tree
 
     def feed(self, event: Event, say: Say) -> None:
         match event.body:
@@ -83,7 +85,7 @@ class Data:
             case DecoyVerdict():
                 self._judged(event.body, say)
             case ConsentChallenge():
-                self._challenged(event.body, say)
+                self._challenged(event, event.body, say)
             case ConsentWithdrawn():
                 due = _Withdrawal(event.index, event.body.until_ms, set(event.body.datasets))
                 self._withdrawals[event.collaboration, event.body.withdrawal] = due
@@ -160,13 +162,16 @@ class Data:
         elif match.decoys and match.verdict is None:
             say("decoy-verdict-missing", f"the decoys of match {name} were not opened")
 
-    def _challenged(self, body: ConsentChallenge, say: Say) -> None:
+    def _challenged(self, event: Event, body: ConsentChallenge, say: Say) -> None:
         name = self._uploads.get(body.upload)
         held = self._lists.get(name) if name is not None else None
         if held is None or held.body.consent_root != body.consent_root:
             say("upload-unknown", f"upload {body.upload} has no such consent root")
             return
         self.rows_opened += body.drawn
+        self.roots_drawn_from.append((event.index, body.log_size, bytes.fromhex(body.log_root)))
+        if nonce_commitment(bytes.fromhex(body.nonce)).hex() != body.nonce_commitment or body.log_size > event.index:
+            say("challenge-lot", "the nonce is not the one committed to, or the root is younger than the draw")
         if (body.failed == 0) != (body.verdict == "pass") or body.failed > body.drawn or body.drawn > body.rows:
             say("challenge-arithmetic", f"{body.failed} of {body.drawn} rows failed, yet {body.verdict}")
         if held.terms is not None and body.drawn < min(body.rows, _sample(held.terms)):
