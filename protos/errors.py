@@ -60,6 +60,10 @@ class SealbidError(Exception):
         super().__init__(message)
         self.message = message
 
+    def wire(self) -> tuple[str, Fault]:
+        """The code and fault a caller is told."""
+        return self.code, self.fault
+
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 
@@ -71,6 +75,10 @@ class RemoteError(SealbidError):
         super().__init__(message)
         self.remote_code = code
         self.remote_fault = fault
+
+    def wire(self) -> tuple[str, Fault]:
+        """What the other process said: a relay passes it on."""
+        return self.remote_code, self.remote_fault
 
     def __str__(self) -> str:
         return f"{self.remote_code}: {self.message}"

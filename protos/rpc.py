@@ -204,9 +204,10 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
 
 def refuse(context: grpc.ServicerContext, error: SealbidError, method: str) -> None:
     """End the call with the error's status, code and message (which holds no identifier by its class's promise)."""
-    log.info("refused", method=method, code=error.code, fault=error.fault.value)
-    context.set_trailing_metadata(((CODE_KEY, error.code), (FAULT_KEY, error.fault.value)))
-    context.abort(STATUS[error.fault], error.message)
+    code, fault = error.wire()
+    log.info("refused", method=method, code=code, fault=fault.value)
+    context.set_trailing_metadata(((CODE_KEY, code), (FAULT_KEY, fault.value)))
+    context.abort(STATUS[fault], error.message)
 
 
 def fail(context: grpc.ServicerContext, error: Exception, method: str) -> None:

@@ -22,7 +22,7 @@ from cleanroom.evaluation import TOKEN_TYPE, Asker, token_column
 from cleanroom.identity import ColumnSpec, Encoding, IdKind, NormalisedBatch, Reject, RejectsFile, normalise_list
 from cleanroom.identity._bytes import Ints
 from cleanroom.member.collaboration import Collaboration
-from cleanroom.member.errors import ListEmpty, ListTooSmall
+from cleanroom.member.errors import ListTooSmall
 from keys.signing import SigningKey
 
 NO_IDENTIFIER: Final = "no-identifier"  # a row none of whose columns holds a usable id
@@ -66,7 +66,7 @@ def seal_list(
 ) -> SealReport:
     """Make the sealed list ``out`` of ``source``; broken rows go to ``rejects`` (row, field, code).
 
-    Raises: ListInvalid: names file and row; ListEmpty; ListTooSmall: below the contract's minimum; and what asking for
+    Raises: ListInvalid: names file and row; RowsEmpty; ListTooSmall: below the contract's minimum; and what asking for
         evaluations raises. ``out`` is written only when everything else went well.
     """
     rules = {IdKind(rule.kind): Encoding(rule.encoding) for rule in collaboration.contract.match.ids}
@@ -78,8 +78,6 @@ def seal_list(
             batches = _tokens(normalise_list(source, columns, rules, refused), columns, asker, refused, counted)
             prepared = prepare_rows(batches, schema, work, rng, dedupe=True, mark_padding=True)
             codes = dict(sorted(refused.counts.items()))
-        if counted["rows"] == 0:
-            raise ListEmpty(f"{source}: no row holds a usable id; the rejects file {rejects} says why")
         rows_min = collaboration.contract.thresholds.seeds_min
         if prepared.rows_real < rows_min:
             raise ListTooSmall(f"{source}: {prepared.rows_real} distinct rows; the contract asks for {rows_min}")
@@ -109,7 +107,6 @@ def _tokens(
         missing = batch.rows[~usable]
         refused.add(missing, "", [NO_IDENTIFIER] * len(missing))
         counted["read"] += length
-        counted["rows"] += int(usable.sum())
         table = pa.record_batch(made, names=[f"token_{column.kind}" for column in columns])
         yield table.filter(pa.array(usable))
 

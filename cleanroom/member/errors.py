@@ -42,13 +42,6 @@ class ReceiptInvalid(MemberError):
     fault = Fault.CORRUPT
 
 
-class ListEmpty(MemberError):
-    """A list with no usable row."""
-
-    code = "list-empty"
-    fault = Fault.INVALID
-
-
 class ListTooSmall(MemberError):
     """A list with fewer distinct rows than the contract demands."""
 
