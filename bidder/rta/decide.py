@@ -107,11 +107,19 @@ class Decider:
     """
 
     def __init__(self, strategies: Sequence[StrategyConfig], lookup: Lookup, caps: Caps) -> None:
-        self._strategies = tuple(strategies)
-        self._sets = {s.id: (frozenset(s.audiences), frozenset(s.excluded)) for s in strategies}
-        self._tiers = {s.id: sorted(s.tiers, key=lambda t: -t.score_min) for s in strategies}
         self._lookup = lookup
         self._caps = caps
+        self._excluded = {s.id: frozenset(s.excluded) for s in strategies}
+        self._tiers = {s.id: sorted(s.tiers, key=lambda t: -t.score_min) for s in strategies}
+        self._order = {s.id: number for number, s in enumerate(strategies)}
+        self._of_unknown = tuple(s for s in strategies if s.unknown)
+        self._of_everyone = tuple(s for s in strategies if not s.audiences)
+        self._of_audience: dict[int, list[StrategyConfig]] = {}
+        for strategy in strategies:
+            for audience in strategy.audiences:
+                self._of_audience.setdefault(audience, []).append(strategy)
+        self._cache = {s.id: s.cache_s for s in strategies}
+        self._cache_of_all = min(self._cache.values())
 
     def decide(self, question: Question, now_s: int) -> Answer:
         """The answer. Args: now_s: Unix time in seconds."""
@@ -119,24 +127,40 @@ class Decider:
         if profile is not None and (profile.opted_out or (profile.consent_known and not profile.consent)):
             return Answer((), CACHE_S_MIN)
         targets: list[Target] = []
-        cache_s = CACHE_S_MAX
-        for strategy in self._strategies:
+        cache_s = self._cache_of(question)
+        for strategy in self._candidates(profile):
             if question.targets and strategy.id not in question.targets:
                 continue
             slots = _slots(strategy, question)
             factor = self._factor(strategy, question, profile) if slots is not None else 0.0
             if slots is None or factor == 0.0:
-                cache_s = min(cache_s, strategy.cache_s)
                 continue
-            wait_s = self._caps.wait_s(key, strategy, now_s) if key else 0
-            if wait_s:
-                cache_s = min(cache_s, max(CACHE_S_MIN, wait_s))
-                continue
-            if key and not question.test:
-                self._caps.record(key, strategy, now_s)
+            if key and strategy.cap:
+                wait_s = self._caps.wait_s(key, strategy, now_s)
+                if wait_s:
+                    cache_s = min(cache_s, max(CACHE_S_MIN, wait_s))
+                    continue
+                if not question.test:
+                    self._caps.record(key, strategy, now_s)
             targets.append(Target(strategy, factor, slots))
-            cache_s = min(cache_s, strategy.cache_s)
         return Answer(tuple(targets), cache_s)
+
+    def _cache_of(self, question: Question) -> int:
+        """The shortest time of the strategies asked about: the answer is remembered as one."""
+        if not question.targets:
+            return self._cache_of_all
+        return min((self._cache[t] for t in question.targets if t in self._cache), default=CACHE_S_MAX)
+
+    def _candidates(self, profile: Profile | None) -> Sequence[StrategyConfig]:
+        """Strategies whose audiences the person is in, in the configuration's order."""
+        if profile is None:
+            return self._of_unknown
+        found = {s.id: s for s in self._of_everyone}
+        for audience in profile.audiences:
+            for strategy in self._of_audience.get(audience, ()):
+                found[strategy.id] = strategy
+        order = self._order
+        return sorted(found.values(), key=lambda s: order[s.id]) if len(found) > 1 else list(found.values())
 
     def _factor(self, strategy: StrategyConfig, question: Question, profile: Profile | None) -> float:
         """The price factor, 0 for a strategy that does not take part."""
@@ -145,12 +169,8 @@ class Decider:
         if strategy.sitesets and question.siteset not in strategy.sitesets:
             return 0.0
         if profile is None:
-            return 1.0 if strategy.unknown else 0.0
-        wanted, excluded = self._sets[strategy.id]
-        audiences = profile.audiences
-        if wanted and wanted.isdisjoint(audiences):
-            return 0.0
-        if excluded and not excluded.isdisjoint(audiences):
+            return 1.0
+        if strategy.excluded and not self._excluded[strategy.id].isdisjoint(profile.audiences):
             return 0.0
         if strategy.score is None or not strategy.tiers:
             return 1.0
