@@ -1,8 +1,8 @@
 """Lists: under a contract, with the consent it asks for, used only while alive, deleted when due; matches and decoys.
 
-Rules: no-contract, consent-missing, consent-expired, consent-failed, challenge-arithmetic, challenge-lot, upload-unknown,
-dataset-unknown, deleted-data-used, decoy-arithmetic, decoy-failed, decoy-verdict-missing, withdrawal-unanswered,
-data-kept-after-closing, retention-overdue.
+Rules: no-contract, consent-missing, consent-expired, consent-failed, challenge-arithmetic, challenge-lot,
+upload-unknown, dataset-unknown, deleted-data-used, decoy-arithmetic, decoy-failed, decoy-verdict-missing,
+withdrawal-unanswered, data-kept-after-closing, retention-overdue.
 """
 
 from __future__ import annotations
