@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from cleanroom.oprf._group import Group
 from cleanroom.oprf._p256 import P256Group
-from cleanroom.oprf._sodium import SodiumGroup
 from cleanroom.oprf._suite import RISTRETTO255, Suite
 from cleanroom.oprf.errors import KernelError
 
@@ -15,12 +14,14 @@ try:
 except ImportError:  # built without a compiler: the package is whole, and slower
     _native = None  # type: ignore[assignment]
 
+_SODIUM = "libsodium"
+
 
 @lru_cache(maxsize=1)
 def available_kernels() -> tuple[str, ...]:
     """The kernels of ristretto255-SHA512 on this machine, fastest first."""
     native = () if _native is None else tuple(reversed(_native.paths()))
-    return (*native, SodiumGroup.name)
+    return (*native, _SODIUM)
 
 
 def kernel_name() -> str:
@@ -41,4 +42,11 @@ def group_of(suite: Suite = RISTRETTO255, kernel: str | None = None) -> Group:
     name = kernel or kernel_name()
     if name not in available_kernels():
         raise KernelError(f"kernel {name!r} is not available here; there are {', '.join(available_kernels())}")
-    return SodiumGroup() if name == SodiumGroup.name else _native.NativeGroup(name)
+    return _sodium_group() if name == _SODIUM else _native.NativeGroup(name)
+
+
+def _sodium_group() -> Group:
+    """libsodium, loaded when it is needed only: rbcl reads five megabytes of hexadecimal on import."""
+    from cleanroom.oprf._sodium import SodiumGroup
+
+    return SodiumGroup()

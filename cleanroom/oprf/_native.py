@@ -9,8 +9,9 @@ from typing import TypeVar
 import numpy as np
 
 from cleanroom.oprf import _kernel
+from cleanroom.oprf._expand import expand_message_xmd
+from cleanroom.oprf._ristretto import GENERATOR, check_scalar
 from cleanroom.oprf._rows import Bytes2D, Rows, matrix_from
-from cleanroom.oprf._sodium import SodiumGroup
 from cleanroom.oprf._suite import RISTRETTO255
 from cleanroom.oprf.errors import BatchSizeError, DeserializeError, InvalidInputError, InverseError
 
@@ -28,7 +29,7 @@ class NativeGroup:
     """``Group`` over one path of the kernel."""
 
     suite = RISTRETTO255
-    generator = SodiumGroup.generator
+    generator = GENERATOR
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -102,7 +103,8 @@ class NativeGroup:
         return self.weighted_sum(matrix_from(sums, 32), ones)
 
     def hash_to_scalar(self, message: bytes, dst: bytes) -> bytes:
-        return SodiumGroup().hash_to_scalar(message, dst)
+        wide = expand_message_xmd(message, dst, self.suite.uniform_bytes, "sha512")
+        return self.reduce(matrix_from([wide], len(wide))).tobytes()
 
     def reduce(self, uniform: Bytes2D) -> Bytes2D:
         out = _empty(len(uniform), 32)
@@ -127,7 +129,7 @@ class NativeGroup:
         return out
 
     def scalar_check(self, scalar: bytes) -> None:
-        SodiumGroup().scalar_check(scalar)
+        check_scalar(scalar)
 
     def _hash_map(self, rows: Rows, dst: bytes, scalars: Bytes2D | None, threads: int) -> Bytes2D:
         out = _empty(len(rows), 32)

@@ -7,6 +7,7 @@
 
 #if defined(__x86_64__) && !defined(SEALBID_PORTABLE_ONLY)
 #define SEALBID_IFMA 1
+#include <cpuid.h>
 #include "_ifma_batch.h"
 #include "_ifma_sha512.h"
 #include "_ifma_sum.h"
@@ -31,15 +32,24 @@ static const path PATHS[] = {
 #endif
 };
 
+#ifdef SEALBID_IFMA
+/* Whether the processor has the instructions, and the system keeps their registers. */
+static int have_ifma(void) {
+    const unsigned wanted = 1u << 16 | 1u << 17 | 1u << 21 | 1u << 30 | 1u << 31; /* avx512 f, dq, ifma, bw, vl */
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0; /* osxsave */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 0xe6) != 0xe6) return 0; /* xmm, ymm, opmask, both halves of zmm */
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & wanted) == wanted;
+}
+#endif
+
 static int path_count(void) {
 #ifdef SEALBID_IFMA
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512ifma"))
-        return 2;
-#endif
+    return have_ifma() ? 2 : 1;
+#else
     return 1;
+#endif
 }
 
 /* A call's scratch memory: aligned for vectors, wiped before it is given back. */

@@ -6,15 +6,18 @@ with their lengths only.
 
 from __future__ import annotations
 
+import os
+import sys
+
 import rbcl
 
 from cleanroom.oprf._expand import composite_transcript, expand_message_xmd, finalize_hash
+from cleanroom.oprf._ristretto import FIELD, GENERATOR, check_scalar
 from cleanroom.oprf._rows import Bytes2D, Rows, matrix_from
 from cleanroom.oprf._suite import RISTRETTO255
 from cleanroom.oprf.errors import DeserializeError, InvalidInputError, InverseError
 
 _ZERO = bytes(32)
-_FIELD = 2**255 - 19  # encodings are even numbers below it (RFC 9496, 4.3.1)
 
 
 class SodiumGroup:
@@ -22,7 +25,7 @@ class SodiumGroup:
 
     name = "libsodium"
     suite = RISTRETTO255
-    generator = bytes.fromhex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76")
+    generator = GENERATOR
 
     def hash_to_group(self, rows: Rows, dst: bytes, *, threads: int = 1) -> Bytes2D:
         return matrix_from([_hash_to_group(row, dst) for row in rows], 32)
@@ -95,8 +98,7 @@ class SodiumGroup:
         return matrix_from([rbcl.crypto_core_ristretto255_scalar_invert(row) for row in rows], 32)
 
     def scalar_check(self, scalar: bytes) -> None:
-        if len(scalar) != 32 or int.from_bytes(scalar, "little") >= self.suite.order:
-            raise DeserializeError("a scalar is 32 bytes, little-endian, below the order of the group")
+        check_scalar(scalar)
 
 
 def _each(matrix: Bytes2D, n: int) -> list[bytes]:
@@ -108,7 +110,7 @@ def _each(matrix: Bytes2D, n: int) -> list[bytes]:
 def _is_element(encoding: bytes) -> bool:
     """Canonical, valid, and not the identity. libsodium 1.0.18, which rbcl carries, does not look at the top bit."""
     value = int.from_bytes(encoding, "little")
-    canonical = 0 < value < _FIELD and value % 2 == 0
+    canonical = 0 < value < FIELD and value % 2 == 0
     return canonical and bool(rbcl.crypto_core_ristretto255_is_valid_point(encoding))
 
 
@@ -124,3 +126,13 @@ def _mult(scalar: bytes, element: bytes) -> bytes:
         raise InverseError("a scalar that multiplies must not be zero")
     product: bytes = rbcl.crypto_scalarmult_ristretto255(scalar, element)
     return product
+
+
+def _discard_copy() -> None:
+    """Remove the temporary file that rbcl unpacks libsodium into on import, and leaves: it is mapped by now."""
+    copy = getattr(sys.modules.get("rbcl._sodium"), "lib_path", None)
+    if copy and os.name == "posix" and os.path.exists(copy):
+        os.unlink(copy)
+
+
+_discard_copy()

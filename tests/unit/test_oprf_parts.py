@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +133,34 @@ def test_the_hash_vectors_hold_for_the_kernels_own_sha512():
     for kernel in available_kernels():
         out = group_of(RISTRETTO255, kernel).finalize(rows_of(inputs), elements)
         assert [row.tobytes() for row in out] == expected
+
+
+def _python(program, tmp_path):
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_without_the_kernel_the_package_is_whole(tmp_path):
+    """As after a build without a compiler: the import of the kernel fails, libsodium takes its place."""
+    program = (
+        "import sys; sys.modules['cleanroom.oprf._kernel'] = None\n"
+        "import os, cleanroom.oprf as o\n"
+        "key = o.ServerKey.generate(os.urandom); server, client = o.Server(key), o.Client(key.public)\n"
+        "blinded = client.blind([b'a', b'b'], os.urandom)\n"
+        "assert (client.finalize(blinded, *server.blind_evaluate(blinded.elements, os.urandom))"
+        " == server.evaluate([b'a', b'b'])).all()\n"
+        "print(o.kernel_name(), o.available_kernels() == ('libsodium',))\n"
+    )
+    assert _python(program, tmp_path) == ["libsodium", "True"]
+    assert list(tmp_path.iterdir()) == []  # rbcl unpacks libsodium here, and we clear it away
+
+
+def test_libsodium_is_loaded_only_where_it_is_used(tmp_path):
+    if available_kernels() == ("libsodium",):
+        pytest.skip("built without the kernel")
+    program = (
+        "import sys, cleanroom.oprf as o; o.ServerKey.from_bytes(bytes([5]) + bytes(31)); print('rbcl' in sys.modules)"
+    )
+    assert _python(program, tmp_path) == ["False"]
