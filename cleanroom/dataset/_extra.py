@@ -5,18 +5,17 @@ rows^2 in 2^128. Decoys take the tokens they are given, the null pattern and the
 random, so that a row looks planted to nobody who does not hold the handle table.
 """
 
-# ruff: noqa: S608  what is put into SQL are quoted column names that columns_of checked, and words of our own
-
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cleanroom.dataset.header import HANDLE_BYTES, ROW, TOKEN_BYTES, TOKEN_PREFIX
 from keys.signing import Rng
@@ -25,6 +24,8 @@ SOURCE: Final = "source"
 """Optional input column: the owner's own reference of a row; it goes to the handle table and nowhere else."""
 SEQ: Final = "_seq"
 ROLE: Final = "_role"
+KEY: Final = "_key"
+_BLOCK_ROWS: Final = 262_144  # padding made at once: some 20 MB
 
 _Flags: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -66,63 +67,68 @@ def random_words(count: int, rng: Rng, nulls: _Flags | None = None) -> pa.Array:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The chance from which extra rows are made.
+
+    patterns: which tokens are null -> real rows that are so; made rows are so as often.
+    """
+
+    schema: pa.Schema
+    tokens: list[str]
+    patterns: Counter[tuple[bool, ...]]
+    rng: Rng = field(repr=False)
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(int.from_bytes(self.rng(32), "big"))
+
+    def nulls(self, count: int) -> _Flags:
+        """Which tokens are null in ``count`` made rows: bool[count, kinds]."""
+        known = sorted(self.patterns)
+        weights = np.array([self.patterns[pattern] for pattern in known], dtype=float)
+        chosen = self._generator().choice(len(known), count, p=weights / weights.sum())
+        made: _Flags = np.array(known, dtype=bool).reshape(len(known), len(self.tokens))[chosen]
+        return made
+
+    def places(self, count: int, total: int) -> pa.Table:
+        """Places of ``count`` of ``total`` rows, with replacement: a table of n and seq."""
+        return pa.table({"n": range(count), SEQ: self._generator().integers(0, total, count)})
+
+
 def extra_rows(
-    con: duckdb.DuckDBPyConnection,
-    schema: pa.Schema,
-    tokens: list[str],
-    decoys: Sequence[Decoy],
-    padding: int,
-    rng: Rng,
-) -> tuple[pa.Table, tuple[Planted, ...]]:
-    """Decoy and padding rows for the views ``staged`` and ``kept`` of ``con``, and the decoys' handles."""
-    generator = np.random.default_rng(int.from_bytes(rng(32), "big"))
-    nulls = _null_patterns(con, tokens, len(decoys) + padding, generator)
-    sample = _sample(con, schema, len(decoys), generator)
-    columns: dict[str, pa.Array] = {}
-    for name in schema.names:
-        if name in tokens:
-            absent = nulls[:, tokens.index(name)]
-            mine = _decoy_tokens(decoys, name, absent, rng)
-            rest = random_words(padding, rng, absent[len(decoys) :])
-        else:
-            kind = schema.field(name).type
-            mine = pa.nulls(len(decoys), kind) if name == SOURCE else sample.column(name).combine_chunks()
-            rest = pa.nulls(padding, kind)
-        columns[name] = pa.concat_arrays([mine, rest])
-    handles = random_words(len(decoys) + padding, rng)
-    columns[ROW] = handles
-    columns[ROLE] = pa.array([Role.DECOY.value] * len(decoys) + [Role.PADDING.value] * padding, pa.string())
-    planted = zip(handles[: len(decoys)].to_pylist(), decoys, strict=True)
-    return pa.table(columns), tuple(Planted(row, decoy.must_match) for row, decoy in planted)
+    drawn: Drawn, decoys: Sequence[Decoy], sample: pa.Table, padding: int, out: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Decoys, in order, then padding; batches of ``out``.
+
+    Args: sample: a real row for each decoy, which takes its columns from it.
+    """
+    if decoys:
+        absent = drawn.nulls(len(decoys))
+        columns = {name: sample.column(name).combine_chunks() for name in drawn.schema.names}
+        for place, name in enumerate(drawn.tokens):
+            columns[name] = _decoy_tokens(decoys, name, absent[:, place], drawn.rng)
+        if SOURCE in columns:
+            columns[SOURCE] = pa.nulls(len(decoys), columns[SOURCE].type)
+        yield _finish(columns, drawn, Role.DECOY, len(decoys), out)
+    for start in range(0, padding, _BLOCK_ROWS):
+        count = min(_BLOCK_ROWS, padding - start)
+        absent = drawn.nulls(count)
+        columns = {f.name: pa.nulls(count, f.type) for f in drawn.schema if f.name not in drawn.tokens}
+        for place, name in enumerate(drawn.tokens):
+            columns[name] = random_words(count, drawn.rng, absent[:, place])
+        yield _finish(columns, drawn, Role.PADDING, count, out)
+
+
+def _finish(columns: dict[str, pa.Array], drawn: Drawn, role: Role, count: int, out: pa.Schema) -> pa.RecordBatch:
+    handles = random_words(count, drawn.rng)
+    columns[ROW], columns[ROLE] = handles, pa.repeat(role.value, count)
+    columns[SEQ] = pa.nulls(count, pa.int64())
+    columns[KEY] = pc.coalesce(*(columns[name] for name in drawn.tokens), handles)
+    return pa.record_batch([columns[name] for name in out.names], schema=out)
 
 
 def _decoy_tokens(decoys: Sequence[Decoy], name: str, absent: _Flags, rng: Rng) -> pa.Array:
     """The tokens given; a kind that was not given is random or null, as in a real row."""
-    kind, made = name.removeprefix(TOKEN_PREFIX), []
-    for decoy, null in zip(decoys, absent[: len(decoys)], strict=True):
-        made.append(decoy.tokens.get(kind) or (None if null else rng(TOKEN_BYTES)))
+    kind = name.removeprefix(TOKEN_PREFIX)
+    made = [d.tokens.get(kind) or (None if null else rng(TOKEN_BYTES)) for d, null in zip(decoys, absent, strict=True)]
     return pa.array(made, pa.binary(TOKEN_BYTES))
-
-
-def _sample(con: duckdb.DuckDBPyConnection, schema: pa.Schema, count: int, generator: np.random.Generator) -> pa.Table:
-    """``count`` real rows drawn with replacement, for the decoys' other columns."""
-    if not count:
-        return schema.empty_table()
-    (last,) = con.execute(f"SELECT max({SEQ}) FROM staged").fetchall()[0]
-    con.register("drawn", pa.table({"n": range(count), SEQ: generator.integers(0, last + 1, count)}))
-    query = f"SELECT {quoted(schema.names)} FROM staged JOIN drawn USING ({SEQ}) ORDER BY n"
-    table = con.sql(query).to_arrow_table().cast(schema)
-    con.unregister("drawn")
-    return table
-
-
-def _null_patterns(
-    con: duckdb.DuckDBPyConnection, tokens: list[str], count: int, generator: np.random.Generator
-) -> _Flags:
-    """Which tokens are null in ``count`` made rows: bool[count, kinds], drawn from the patterns of real rows."""
-    terms = ", ".join(f'"{name}" IS NULL' for name in tokens)
-    found = con.execute(f"SELECT count(*), {terms} FROM kept GROUP BY ALL ORDER BY ALL").fetchall()
-    weights = np.array([row[0] for row in found], dtype=float)
-    patterns: _Flags = np.array([row[1:] for row in found], dtype=bool).reshape(len(found), len(tokens))
-    drawn: _Flags = patterns[generator.choice(len(found), count, p=weights / weights.sum())]
-    return drawn

@@ -25,7 +25,7 @@ PARTS_MAX: Final = 128
 """Parts are open files while shuffling."""
 PART_BYTES: Final = 128 * 2**20
 """Wide rows are cut into more parts: sorting a part takes DuckDB two to three times its length."""
-_HELD_BYTES: Final = 96 * 2**20
+_HELD_BYTES: Final = 64 * 2**20
 """What all parts of a shuffle hold in memory before they write."""
 FETCH_ROWS: Final = 65_536
 _SPAN: Final = 1 << 16

@@ -30,9 +30,8 @@ from cleanroom.dataset._errors import AtRestCorrupt
 from keys.signing import Rng
 
 AT_REST_KEY_BYTES: Final = 32
-ROW_GROUP_ROWS: Final = 131_072
-"""Six MB of handles and tokens: what one thread holds of one table while scanning."""
-WRITE_BATCH_ROWS: Final = 65_536
+ROW_GROUP_ROWS: Final = 65_536
+"""Three MB of handles and tokens; a scan reads sixteen of them ahead."""
 _INFO: Final = b"sealbid/at-rest\x00"
 
 

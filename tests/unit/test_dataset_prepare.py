@@ -26,6 +26,7 @@ from cleanroom.dataset import (
     seal,
     session,
 )
+from cleanroom.dataset import parts as parts_module
 from keys.hpke import RecipientKey
 from keys.signing import SigningKey
 
@@ -48,6 +49,12 @@ def people(count: int, seed: int = 1) -> pa.RecordBatch:
         [list(range(count)), phones, imeis, [f"city {i % 5}" for i in range(count)], [i % 60 for i in range(count)]],
         schema=SCHEMA,
     )
+
+
+@pytest.fixture(autouse=True, params=["whole", "in parts"])
+def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "in parts":
+        monkeypatch.setattr(parts_module, "ROWS_PER_PART", 400)
 
 
 def prepared(tmp_path: Path, batches: list[pa.RecordBatch], **options: object) -> Prepared:
@@ -87,7 +94,7 @@ def test_rows_are_padded_sorted_and_told_apart_by_the_handle_table_only(tmp_path
             assert row["token_phone"] == original[source]
     padding = [r for r in rows.to_pylist() if by_row[r["row"]] is None]
     assert 0 < sum(r["token_imei"] is None for r in padding) < len(padding)
-    assert not (tmp_path / "work" / "staged.parquet").exists()
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"rows.parquet", "handles.parquet"}
 
 
 def test_two_uploads_of_the_same_rows_share_no_handle(tmp_path: Path) -> None:
