@@ -6,27 +6,24 @@ hash, so a signature of one version says nothing of another. Verification raises
 Threat model: whoever writes the document may write any key into it. So ``verify`` is given the keys the verifier knows
 the parties by (their mTLS identities), and a contract that names another key is refused before any
 signature is looked at.
-Source: RFC 8032 (Ed25519), FIPS 204 (ML-DSA-65, its context string carries the domain).
+Source: RFC 8032 (Ed25519), FIPS 204 (ML-DSA-65); keys.signing and keys.mldsa frame the domain alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from cleanroom.contract.errors import MemberUnknown, SignatureMissing
 from cleanroom.contract.model import Contract
 from cleanroom.contract.terms import Member
-from keys.errors import SignatureInvalid
+from keys.errors import KeyInvalid, SignatureInvalid
+from keys.mldsa import MlDsaSigningKey, MlDsaVerifyKey
 from keys.signing import SigningKey, VerifyKey
 
 DOMAIN = "contract"
-PQ_CONTEXT = b"sealbid/contract"
 
 
 class Algorithm(StrEnum):
@@ -45,13 +42,6 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: bytes
 
 
-class PqSigner(Protocol):
-    """A private ML-DSA-65 key that never leaves its holder (keys/)."""
-
-    def sign(self, data: bytes, context: bytes | None = None) -> bytes:
-        """The signature over ``data`` under ``context``."""
-
-
 def sign(contract: Contract, signing_key: SigningKey) -> Signature:
     """Sign as the member that holds ``signing_key``.
 
@@ -65,16 +55,17 @@ def sign(contract: Contract, signing_key: SigningKey) -> Signature:
     raise MemberUnknown("no member of the contract holds this signing key")
 
 
-def sign_pq(contract: Contract, party: str, signer: PqSigner) -> Signature:
-    """The ML-DSA-65 signature of ``party``; checked against the member's key before it is handed out.
+def sign_pq(contract: Contract, signing_key: MlDsaSigningKey) -> Signature:
+    """The ML-DSA-65 signature of the member that holds ``signing_key``.
 
-    Raises: MemberUnknown: no such member. SignatureMissing: the signer's key is not the member's.
+    Run by: a member. Raises: MemberUnknown: no member has this key. ContractInvalid: the document breaks a rule.
     """
     contract.check()
-    member = contract.member(party)
-    made = Signature(contract.hash.hex(), party, Algorithm.ML_DSA_65, signer.sign(contract.canonical(), PQ_CONTEXT))
-    _verify_pq(contract, member, made.signature)
-    return made
+    for member in contract.members:
+        if member.sign_pq == signing_key.public.raw:
+            made = signing_key.sign(DOMAIN, contract.canonical())
+            return Signature(contract.hash.hex(), member.party, Algorithm.ML_DSA_65, made)
+    raise MemberUnknown("no member of the contract holds this ML-DSA-65 key")
 
 
 def required(contract: Contract) -> set[tuple[str, Algorithm]]:
@@ -135,6 +126,6 @@ def _verify_pq(contract: Contract, member: Member, signature: bytes) -> None:
     if not member.sign_pq:
         raise SignatureMissing(f"{member.party!r} has no ML-DSA-65 key in the contract")
     try:
-        MLDSA65PublicKey.from_public_bytes(member.sign_pq).verify(signature, contract.canonical(), PQ_CONTEXT)
-    except (InvalidSignature, ValueError):
+        MlDsaVerifyKey(member.sign_pq).verify(DOMAIN, contract.canonical(), signature)
+    except (KeyInvalid, SignatureInvalid):
         raise SignatureMissing(f"the ML-DSA-65 signature of {member.party!r} does not verify") from None

@@ -22,9 +22,11 @@ from cleanroom.contract import (
     amend,
     new_contract,
     sign,
+    sign_pq,
     verify,
 )
 from cleanroom.contract.errors import ContractInvalid, MemberUnknown, NotAllowed, NotInForce, SignatureMissing
+from keys.mldsa import MlDsaSigningKey
 from keys.signing import SigningKey
 
 T0 = 1_800_000_000_000
@@ -160,3 +162,25 @@ def test_a_contract_with_foreign_keys_is_refused() -> None:
         verify(forged, signatures, KNOWN)
     with pytest.raises(MemberUnknown):
         sign(contract, mallory)
+
+
+def test_ml_dsa_beside_ed25519_where_it_is_asked_for() -> None:
+    quantum = {name: MlDsaSigningKey.from_bytes(bytes([i + 1] * 32)) for i, name in enumerate(KEYS)}
+    plain = make()
+    members = tuple(msgspec.structs.replace(m, sign_pq=quantum[m.party].public.raw) for m in plain.members)
+    with pytest.raises(ContractInvalid, match="sign_pq"):
+        msgspec.structs.replace(plain, members=members).check()
+    contract = msgspec.structs.replace(plain, members=members, post_quantum=True)
+    assert Contract.parse(contract.canonical()) == contract
+    classical = [sign(contract, key) for key in KEYS.values()]
+    with pytest.raises(SignatureMissing, match="ml-dsa-65"):
+        verify(contract, classical, KNOWN)
+    both = [*classical, *(sign_pq(contract, key) for key in quantum.values())]
+    verify(contract, both, KNOWN)
+    swapped = msgspec.structs.replace(both[-1], party="brand")
+    with pytest.raises(SignatureMissing, match="does not verify"):
+        verify(contract, [*both[:-1], swapped], KNOWN)
+    with pytest.raises(SignatureMissing, match="no ML-DSA-65 key"):
+        verify(plain, [msgspec.structs.replace(both[-1], contract=plain.hash.hex())], KNOWN)
+    with pytest.raises(MemberUnknown):
+        sign_pq(contract, MlDsaSigningKey.from_bytes(b"x" * 32))
