@@ -52,7 +52,8 @@ class ContractBook:
         """Take in a proposed version. Proposing the same bytes again changes nothing.
 
         Raises: ContractInvalid; MemberUnknown: a key is not its party's; NotAllowed: ``party`` is no member;
-            ContractConflict: the version exists otherwise, or does not follow the newest one.
+            ContractConflict: the version exists otherwise, or does not follow the newest one, or a member goes by
+            another legal entity than the one it signed as before.
         """
         contract = Contract.parse(document)
         _member(contract, party)
@@ -63,6 +64,7 @@ class ContractBook:
                 if stored.contract.hash == contract.hash:
                     return stored
             _follows(contract, versions)
+            self._one_entity(contract)
             body = {"contract": contract.hash.hex(), "party": party, "document": contract.value()}
             entries = [Entry("contract.proposed", contract.collaboration, body)]
             self._commit(lambda: self._store.propose(contract, entries))
@@ -71,7 +73,7 @@ class ContractBook:
     def sign(self, collaboration: str, signature: Signature) -> Stored:
         """Take in a member's signature. The same one again changes nothing.
 
-        Raises: ContractNotFound, MemberUnknown, SignatureMissing, IllegalTransition.
+        Raises: ContractNotFound, MemberUnknown, SignatureMissing, IllegalTransition, ContractConflict.
         """
         with self._lock:
             stored = self._by_hash(collaboration, signature.contract)
@@ -79,6 +81,7 @@ class ContractBook:
             held = {(one.party, one.algorithm) for one in stored.signatures}
             if (signature.party, signature.algorithm) in held:
                 return stored
+            self._one_entity(stored.contract)
             missing = required(stored.contract) - held - {(signature.party, signature.algorithm)}
             state = advance(stored.state, Event.SIGN if missing else Event.COMPLETE)
             body = {
@@ -88,7 +91,8 @@ class ContractBook:
                 "signature": base64.b64encode(signature.signature).decode(),
             }
             entries = [Entry("contract.signed", collaboration, body)]
-            self._commit(lambda: self._store.sign(signature, state, entries))
+            entity = stored.contract.member(signature.party).entity
+            self._commit(lambda: self._store.sign(signature, entity, state, entries))
             return self._by_hash(collaboration, signature.contract)
 
     def open(self, collaboration: str, contract_hash: str, party: str) -> Stored:
@@ -198,6 +202,13 @@ class ContractBook:
         name = {"party": key.party, "purpose": key.purpose, "key": key.key, "epoch": key.epoch}
         if self._log.find(["key.destroyed"], collaboration, name) is None:
             self._log.record("key.destroyed", collaboration, name | {"copies": key.copies, "reason": reason})
+
+    def _one_entity(self, contract: Contract) -> None:
+        """Raise ContractConflict where a member goes by another legal entity than before: budgets count by entity."""
+        for member in contract.members:
+            known = self._store.entity(member.party)
+            if known is not None and known != member.entity:
+                raise ContractConflict(f"{member.party!r} has signed as another legal entity; it keeps that name")
 
     def _by_hash(self, collaboration: str, contract_hash: str) -> Stored:
         for stored in self._store.versions(collaboration):

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS signatures (
   hash TEXT NOT NULL REFERENCES versions (hash), party TEXT NOT NULL, algorithm TEXT NOT NULL, signature BLOB NOT NULL,
   PRIMARY KEY (hash, party, algorithm)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entities (party TEXT PRIMARY KEY, entity TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, collaboration TEXT NOT NULL, body BLOB NOT NULL,
   leaf INTEGER
@@ -84,6 +85,12 @@ class SqliteContractStore:
             rows = self._db.execute("SELECT DISTINCT collaboration FROM versions ORDER BY collaboration").fetchall()
         return tuple(row["collaboration"] for row in rows)
 
+    def entity(self, party: str) -> str | None:
+        """See ContractStore."""
+        with self._lock:
+            row = self._db.execute("SELECT entity FROM entities WHERE party = ?", (party,)).fetchone()
+        return None if row is None else str(row["entity"])
+
     def propose(self, contract: Contract, entries: Sequence[Entry]) -> None:
         """See ContractStore."""
         document = contract.canonical()
@@ -96,13 +103,14 @@ class SqliteContractStore:
                 f"version {contract.version} of {contract.collaboration!r} was proposed already"
             ) from None
 
-    def sign(self, signature: Signature, state: State, entries: Sequence[Entry]) -> None:
+    def sign(self, signature: Signature, entity: str, state: State, entries: Sequence[Entry]) -> None:
         """See ContractStore."""
         with self._write(entries) as db:
             db.execute(
                 "INSERT OR IGNORE INTO signatures VALUES (?, ?, ?, ?)",
                 (signature.contract, signature.party, signature.algorithm.value, signature.signature),
             )
+            db.execute("INSERT OR IGNORE INTO entities VALUES (?, ?)", (signature.party, entity))
             db.execute("UPDATE versions SET state = ? WHERE hash = ?", (state.value, signature.contract))
 
     def move(self, moves: Sequence[tuple[Contract, State, State]], entries: Sequence[Entry]) -> None:

@@ -51,11 +51,14 @@ class ContractStore(Protocol):
     def collaborations(self) -> tuple[str, ...]:
         """All names, sorted."""
 
+    def entity(self, party: str) -> str | None:
+        """The legal entity a party signed as, in whichever contract it signed first; None if it signed none."""
+
     def propose(self, contract: Contract, entries: Sequence[Entry]) -> None:
         """Keep a new version as proposed. Raises: ContractConflict: the version is there with other content."""
 
-    def sign(self, signature: Signature, state: State, entries: Sequence[Entry]) -> None:
-        """Keep a signature and the version's new state."""
+    def sign(self, signature: Signature, entity: str, state: State, entries: Sequence[Entry]) -> None:
+        """Keep a signature, the entity its party signed as if it is the first, and the version's new state."""
 
     def move(self, moves: Sequence[tuple[Contract, State, State]], entries: Sequence[Entry]) -> None:
         """Take versions from a state to another, all or none. Raises: IllegalTransition: one is no longer in its

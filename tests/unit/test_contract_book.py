@@ -197,6 +197,21 @@ def test_a_key_revoked_after_signing_keeps_a_contract_shut() -> None:
     store.close()
 
 
+def test_a_party_cannot_take_another_name_to_get_another_budget(book: ContractBook) -> None:
+    one = contract()
+    renamed = tuple(
+        msgspec.structs.replace(m, entity="Brand Limited") if m.party == "brand" else m for m in one.members
+    )
+    other = msgspec.structs.replace(one, collaboration="autumn-2027", members=renamed)
+    book.propose(other.canonical(), "brand")
+    opened(book, one)
+    with pytest.raises(ContractConflict, match="legal entity"):
+        book.sign("autumn-2027", sign(other, KEYS["brand"]))
+    third = msgspec.structs.replace(other, collaboration="winter-2027")
+    with pytest.raises(ContractConflict, match="legal entity"):
+        book.propose(third.canonical(), "operator")
+
+
 class Stumbling(MemoryLog):
     """Writes an entry and dies before it says so, or dies before it writes."""
 
