@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from cleanroom.canonical import CanonicalInvalid, canonical, parse_canonical
+from cleanroom.canonical import INTEGER_MAX, CanonicalInvalid, canonical, parse_canonical
 from cleanroom.tlog.errors import DisclosureInvalid, EventInvalid
 from cleanroom.tlog.events import BODIES, Body, ContractProposed, TimeMs, check_body
 
@@ -108,10 +108,16 @@ def commit(salt: bytes, entry: bytes) -> str:
 
 def encode_entry(at_ms: int, kind: str, collaboration: str, pseudonym: str, body: dict[str, Any]) -> bytes:
     """Canonical bytes of an entry. Raises: EventInvalid: unknown kind or field, or too long. CanonicalInvalid."""
-    check_body(kind, body)
-    entry = canonical(
-        {"at_ms": at_ms, "body": body, "collaboration": collaboration, "kind": kind, "pseudonym": pseudonym}
-    )
+    typed = check_body(kind, body)
+    if not 0 <= at_ms <= INTEGER_MAX:
+        raise EventInvalid(f"{kind}: a time outside 0..2^53-1 ms")
+    envelope = Envelope(at_ms=at_ms, body=typed, collaboration=collaboration, kind=kind, pseudonym=pseudonym)
+    try:
+        entry = _SORTED.encode(envelope)
+    except UnicodeEncodeError:
+        raise EventInvalid(f"{kind}: a text with a lone surrogate") from None
+    if isinstance(typed, ContractProposed) or not _is_plain(entry):
+        entry = canonical(msgspec.to_builtins(envelope))
     if len(entry) > ENTRY_JSON_BYTES_MAX:
         raise EventInvalid(f"{kind}: an entry of {len(entry)} bytes; at most {ENTRY_JSON_BYTES_MAX}")
     return entry
@@ -147,12 +153,11 @@ _PLAIN: Final[dict[bytes, msgspec.json.Decoder[Envelope[Any]]]] = {
 def _decode_plain(entry: bytes) -> Envelope[Body] | None:
     """An entry whose canonical form can be told at once; None leaves the decision to ``decode_entry``.
 
-    For ASCII without escapes, sorted keys and shortest spelling are the canonical form, if no float and no integer
-    beyond 2^53 is in it; the bodies exclude both. What is decoded is written again and must be the same bytes.
+    What is decoded is written again and must be the same bytes.
     """
     tail = _TAIL.search(entry, max(0, len(entry) - _TAIL_BYTES_MAX))
     decoder = _PLAIN.get(tail[1]) if tail is not None else None
-    if tail is None or decoder is None or not entry.isascii() or b"\\" in entry:
+    if tail is None or decoder is None or not _is_plain(entry):
         return None
     try:
         envelope = decoder.decode(entry)
@@ -160,3 +165,11 @@ def _decode_plain(entry: bytes) -> Envelope[Body] | None:
         return None
     same = _SORTED.encode(envelope) == entry and envelope.kind.encode() == tail[1]
     return envelope if same else None
+
+
+def _is_plain(entry: bytes) -> bool:
+    """ASCII without escapes: then sorted keys and shortest spelling are the canonical form (RFC 8785).
+
+    That holds if no float and no integer beyond 2^53 is in it; every body but the proposal's excludes both.
+    """
+    return entry.isascii() and b"\\" not in entry

@@ -63,8 +63,8 @@ class RoomLog:
         """The collaboration's name in the tree: random, made and kept at first use. Raises: EventInvalid."""
         known = self._pseudonyms.get(collaboration)
         if known is None:
-            if not 0 < len(collaboration) <= COLLABORATION_CHARS_MAX:
-                raise EventInvalid(f"a collaboration's name has 1 to {COLLABORATION_CHARS_MAX} characters")
+            if not 0 < len(collaboration) <= COLLABORATION_CHARS_MAX or not _well_formed(collaboration):
+                raise EventInvalid(f"a collaboration's name has 1 to {COLLABORATION_CHARS_MAX} characters of Unicode")
             known = self.log.alias(collaboration, self._rng(PSEUDONYM_BYTES).hex())
             self._pseudonyms[collaboration] = known
         return known
@@ -88,6 +88,10 @@ class RoomLog:
         salt = self._rng(SALT_BYTES)
         leaf = Leaf(pseudonym, commit(salt, entry)).encode()
         return Row(leaf, disclosure_path(pseudonym), Opening(0, salt, entry).line_tail()), salt, entry
+
+
+def _well_formed(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def disclosure_path(pseudonym: str) -> str:

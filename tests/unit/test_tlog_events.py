@@ -85,6 +85,13 @@ def test_unknown_kinds_fields_and_types_are_refused_before_anything_is_written(
     assert rig.log.size == 0
 
 
+@pytest.mark.parametrize("name", ["", "x" * 129, "a\ud800"])
+def test_a_collaborations_name_is_text_of_a_bounded_length(rig: Rig, name: str) -> None:
+    with pytest.raises(EventInvalid):
+        rig.room.record("build.digest", name, BODY)
+    assert rig.log.size == 0
+
+
 def test_one_bad_event_stops_its_batch(rig: Rig) -> None:
     with pytest.raises(EventInvalid):
         rig.room.record_many([("build.digest", "room", BODY), ("build.digest", "room", {})])
