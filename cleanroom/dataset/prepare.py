@@ -177,6 +177,7 @@ class _Desk:
         with Shuffle(self.tables, self.tables.root / "staged", self.staged_schema, KEY, parts) as shuffle:
             shuffle.add(self.tables.dataset(whole).to_batches(batch_size=_BATCH_ROWS, batch_readahead=2))
         whole.unlink()
+        pa.default_memory_pool().release_unused()  # what Arrow kept for itself is DuckDB's in the next steps
         return shuffle.paths, rows
 
     def _with_handles(self, batch: pa.RecordBatch, start: int, rng: Rng) -> pa.RecordBatch:
