@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from bidder.adx._floors import floor_of
@@ -155,9 +156,15 @@ def _size_fits(bid: Bid, imp: Imp) -> bool:
     return (None, None) in sizes or (bid.w, bid.h) in sizes
 
 
-def _domains_match(domains: Iterable[str], listed: Iterable[str]) -> bool:
+@lru_cache(maxsize=1024)
+def _domains(listed: tuple[str, ...]) -> frozenset[str]:
+    """A block list as a set; one request's list is looked at for every bid."""
+    return frozenset(name.lower().removeprefix("www.") for name in listed)
+
+
+def _domains_match(domains: Iterable[str], listed: tuple[str, ...]) -> bool:
     """Whether a domain or a parent of it is listed; case and a leading "www." make no difference."""
-    wanted = {name.lower().removeprefix("www.") for name in listed}
+    wanted = _domains(listed)
     for domain in domains:
         parts = domain.lower().split(".")
         if any(".".join(parts[i:]) in wanted for i in range(len(parts))):

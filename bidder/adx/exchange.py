@@ -22,7 +22,7 @@ from bidder.adx.metrics import Metrics
 from bidder.adx.model import Answer, Fault, Loser, Outcome, Winner
 from bidder.adx.shaping import Gatekeeper, Traits, traits_of
 from bidder.adx.wire import Outgoing
-from bidder.http import Client, DeadlineExceeded, HttpError, PeerMalformed, PoolFull, Request, Response
+from bidder.http import Client, DeadlineExceeded, HttpError, PeerMalformed, PoolFull, Request, Response, Target
 from bidder.openrtb import (
     JSON,
     PROTOBUF,
@@ -64,6 +64,7 @@ class _Bidder:
         self.config = config
         self.gate = Gatekeeper(config)
         self.client = client
+        self.target = Target.parse(config.url)
         self.content_type = JSON if config.content_type == "json" else PROTOBUF
         self.headers = {"Content-Type": self.content_type, "x-openrtb-version": OPENRTB_VERSION}
         if config.gzip:
@@ -121,37 +122,50 @@ class Exchange:
         return outcome
 
     async def _ask_all(self, outgoing: Outgoing, traits: Traits, deadline_s: float) -> Sequence[Answer]:
+        """Ask whom it may concern, all at once; every call ends by the deadline whatever the bidder does."""
         now_s = self._clock.loop_s()
         left_ms = (deadline_s - now_s) * 1000.0
-        calls = []
+        calls: list[tuple[_Bidder, asyncio.Future[Response]]] = []
+        answers: list[Answer] = []
         for bidder in self._bidders:
-            reason = bidder.gate.refuses(traits, now_s)
             limit_ms = min(left_ms, bidder.config.timeout_ms or left_ms)
+            reason = bidder.gate.refuses(traits, now_s)
             if reason is None and limit_ms - bidder.config.network_margin_ms < CALL_MS_MIN:
                 reason = "time"
-            if reason is None:
-                calls.append(self._ask(bidder, outgoing, traits, limit_ms))
-            else:
+            if reason is not None:
                 self._metrics.count(self._metrics.shaped, bidder.config.name, reason)
-        return await asyncio.gather(*calls)
+                continue
+            try:
+                calls.append((bidder, self._send(bidder, outgoing, limit_ms)))
+            except RequestInvalid:  # an integer of the seller's has no place in this bidder's protobuf
+                self._metrics.count(self._metrics.calls, bidder.config.name, "not-encodable")
+                answers.append(Answer(bidder.config.name, None, Fault.INVALID))
+        if calls:
+            await _all([future for _, future in calls])
+        return answers + [self._read(bidder, future, traits) for bidder, future in calls]
 
-    async def _ask(self, bidder: _Bidder, outgoing: Outgoing, traits: Traits, limit_ms: float) -> Answer:
-        """Ask one bidder. Never raises for what the bidder does."""
+    def _send(self, bidder: _Bidder, outgoing: Outgoing, limit_ms: float) -> asyncio.Future[Response]:
         config = bidder.config
-        try:
-            tmax_ms = int(limit_ms) - config.network_margin_ms
-            body = outgoing.encode(bidder.content_type, tmax_ms, config.seats, config.gzip)
-            reply = await bidder.client.post(config.url, body, bidder.headers, timeout_ms=limit_ms)
-            answer, result = _read(config, reply)
-        except OpenRtbError as error:
-            answer = Answer(config.name, None, Fault.INVALID)
-            result = "not-encodable" if isinstance(error, RequestInvalid) else "invalid"
-        except HttpError as error:
+        tmax_ms = int(limit_ms) - config.network_margin_ms
+        body = outgoing.encode(bidder.content_type, tmax_ms, config.seats, config.gzip)
+        return bidder.client.send("POST", bidder.target, body, bidder.headers, timeout_ms=limit_ms)
+
+    def _read(self, bidder: _Bidder, future: asyncio.Future[Response], traits: Traits) -> Answer:
+        """A call's end as an answer, recorded for health and counters. Never raises for what the bidder did."""
+        config = bidder.config
+        error = future.exception()
+        if isinstance(error, HttpError):
             answer, result = _unanswered(config, error), error.code
-        now_s = self._clock.loop_s()
-        bid = answer.response is not None and bool(answer.response.seatbid)
-        if result not in ("not-encodable", "http-pool-full"):  # our own limits are no sign of the bidder's health
-            bidder.gate.answered(traits, bid, answer.fault is Fault.NO_BID, now_s)
+        elif error is not None:
+            raise error
+        else:
+            try:
+                answer, result = _answered(config, future.result())
+            except OpenRtbError:
+                answer, result = Answer(config.name, None, Fault.INVALID), "invalid"
+        if not isinstance(error, PoolFull):  # our own limit is no sign of the bidder's health
+            bid = answer.response is not None
+            bidder.gate.answered(traits, bid, answer.fault is Fault.NO_BID, self._clock.loop_s())
         self._metrics.count(self._metrics.calls, config.name, result)
         return answer
 
@@ -207,7 +221,17 @@ class Exchange:
         return Response(200, body, content_type, headers)
 
 
-def _read(config: BidderConfig, reply: Response) -> tuple[Answer, str]:
+async def _all(futures: Sequence[asyncio.Future[Response]]) -> None:
+    """Wait for every future; when cancelled (the seller has left), leave the bidders too."""
+    try:
+        await asyncio.wait(futures)
+    except asyncio.CancelledError:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _answered(config: BidderConfig, reply: Response) -> tuple[Answer, str]:
     """A bidder's reply as an answer and a word for the counters. Raises: OpenRtbError: it is no bid response."""
     if reply.status == 204:
         return Answer(config.name, None, Fault.NO_BID), "no-bid"

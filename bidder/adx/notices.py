@@ -12,11 +12,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
-from bidder.http import Client, HttpError
+from bidder.http import Client, HttpError, Target, UrlInvalid
 
 TIMEOUT_MS: Final = 2_000
 WORKERS: Final = 32
@@ -43,6 +42,10 @@ class Notice:
     accepted: Callable[[], None] | None = None
 
 
+Queued = tuple[Notice, Target, int]
+"""A notice, its URL taken apart, attempts made."""
+
+
 class Notifier:
     """Sends notices with WORKERS at a time. Belongs to one event loop.
 
@@ -55,32 +58,36 @@ class Notifier:
         self._client = client
         self._hosts = hosts
         self._count = count
-        self._waiting: deque[tuple[Notice, int]] = deque()
-        self._retries: dict[object, tuple[asyncio.TimerHandle, Notice, int]] = {}
+        self._waiting: deque[Queued] = deque()
+        self._retries: dict[object, tuple[asyncio.TimerHandle, Queued]] = {}
         self._busy = 0
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, notice: Notice) -> None:
         """Queue a notice."""
-        if not self.allowed(notice.bidder, notice.url):
+        target = self._target(notice.bidder, notice.url)
+        if target is None:
             self._count(notice.kind, notice.bidder, "forbidden")
             return
         if notice.kind != "burl" and len(self._waiting) >= WAITING_MAX:
             self._count(notice.kind, notice.bidder, "dropped")
             return
-        self._push(notice, 0)
+        self._push(notice, target, 0)
 
     def allowed(self, bidder: str, url: str) -> bool:
         """Whether ``url`` names a host that ``bidder`` is configured with."""
-        try:
-            host = urlsplit(url).hostname
-        except ValueError:
-            return False
-        return host is not None and host in self._hosts.get(bidder, frozenset())
+        return self._target(bidder, url) is not None
 
-    def _push(self, notice: Notice, attempt: int) -> None:
-        self._waiting.append((notice, attempt))
+    def _target(self, bidder: str, url: str) -> Target | None:
+        try:
+            target = Target.parse(url)
+        except UrlInvalid:
+            return None
+        return target if target.host in self._hosts.get(bidder, frozenset()) else None
+
+    def _push(self, notice: Notice, target: Target, attempt: int) -> None:
+        self._waiting.append((notice, target, attempt))
         if self._busy < WORKERS:
             self._busy += 1
             task = asyncio.get_running_loop().create_task(self._work())
@@ -94,20 +101,20 @@ class Notifier:
         finally:
             self._busy -= 1
 
-    async def _attempt(self, notice: Notice, attempt: int) -> None:
+    async def _attempt(self, notice: Notice, target: Target, attempt: int) -> None:
         try:
-            response = await self._client.get(notice.url, timeout_ms=TIMEOUT_MS)
+            response = await self._client.get(target, timeout_ms=TIMEOUT_MS)
         except HttpError as error:
-            self._again(notice, attempt, error.code)
+            self._again(notice, target, attempt, error.code)
             return
         if response.status in _ACCEPTED:
             self._count(notice.kind, notice.bidder, "accepted")
             if notice.accepted is not None:
                 notice.accepted()
         else:
-            self._again(notice, attempt, f"status {response.status}")
+            self._again(notice, target, attempt, f"status {response.status}")
 
-    def _again(self, notice: Notice, attempt: int, why: str) -> None:
+    def _again(self, notice: Notice, target: Target, attempt: int, why: str) -> None:
         waits = RETRY_S[notice.kind]
         if attempt >= len(waits) or self._stopping:
             self._count(notice.kind, notice.bidder, "failed")
@@ -117,11 +124,10 @@ class Notifier:
         loop = asyncio.get_running_loop()
         key = object()
         handle = loop.call_later(waits[attempt], self._due, key)
-        self._retries[key] = (handle, notice, attempt + 1)
+        self._retries[key] = (handle, (notice, target, attempt + 1))
 
     def _due(self, key: object) -> None:
-        _, notice, attempt = self._retries.pop(key)
-        self._push(notice, attempt)
+        self._push(*self._retries.pop(key)[1])
 
     @property
     def pending(self) -> int:
@@ -131,9 +137,9 @@ class Notifier:
     async def stop(self, grace_s: float) -> None:
         """Try everything once more at once, within ``grace_s``; the books remember billing notices not accepted."""
         self._stopping = True
-        for handle, notice, attempt in list(self._retries.values()):
+        for handle, queued in list(self._retries.values()):
             handle.cancel()
-            self._push(notice, attempt)
+            self._push(*queued)
         self._retries.clear()
         deadline = asyncio.get_running_loop().time() + grace_s
         while (self._waiting or self._busy) and asyncio.get_running_loop().time() < deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bidder.http.client import Client
+from bidder.http.client import Client, Target
 from bidder.http.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -32,5 +32,6 @@ __all__ = [
     "Response",
     "Server",
     "ServerLimits",
+    "Target",
     "UrlInvalid",
 ]

@@ -6,6 +6,7 @@ States: idle -> awaiting -> idle, or awaiting -> late (deadline passed, answer s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -15,6 +16,8 @@ from bidder.http.message import Response
 
 if TYPE_CHECKING:
     from bidder.http.client import Pool
+
+Rescue = Callable[[asyncio.Future[Response]], None]
 
 
 class Exchange(asyncio.Protocol):
@@ -27,7 +30,8 @@ class Exchange(asyncio.Protocol):
         self._waiter: asyncio.Future[Response] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
-        self._keep_alive = True
+        self._rescue: Rescue | None = None
+        self.counted = False  # by its pool
         self.answered = False  # a byte of the present answer has come
         self.since = loop.time()  # idle since
         self._parser = httptools.HttpResponseParser(self)
@@ -45,22 +49,27 @@ class Exchange(asyncio.Protocol):
         """Open, and nothing is due on it."""
         return self._transport is not None and not self._transport.is_closing() and not self._busy
 
-    async def send(self, message: bytes, deadline: float) -> Response:
-        """Write ``message`` and await the whole answer until ``deadline`` (the loop's clock).
+    def start(self, message: bytes, deadline: float, rescue: Rescue | None = None) -> asyncio.Future[Response]:
+        """Write ``message``; the future is the whole answer until ``deadline`` (the loop's clock).
 
-        Raises: DeadlineExceeded, PeerClosed, PeerMalformed. A cancelled caller leaves as a late one does.
+        It fails with DeadlineExceeded, PeerClosed or PeerMalformed. Cancelling it is leaving as a late caller does.
+        Args: rescue: given the future instead when the peer closed before a byte of answer, as a peer does that ended
+            an idle connection while our request was on its way.
         """
+        waiter: asyncio.Future[Response] = self._loop.create_future()
         if not self.usable:
-            raise PeerClosed("the connection was closed while idle")
+            waiter.set_exception(PeerClosed("the connection was closed while idle"))
+            return waiter
         self._busy, self.answered = True, False
-        self._waiter = self._loop.create_future()
+        self._waiter, self._rescue = waiter, rescue
         self._timer = self._loop.call_at(deadline, self._late)
         cast("asyncio.Transport", self._transport).write(message)
-        try:
-            return await self._waiter
-        except asyncio.CancelledError:
+        waiter.add_done_callback(self._left)
+        return waiter
+
+    def _left(self, waiter: asyncio.Future[Response]) -> None:
+        if waiter.cancelled() and waiter is self._waiter:
             self._late()
-            raise
 
     def _late(self) -> None:
         """The caller stops waiting; the answer may still come within ``late_s``."""
@@ -99,7 +108,8 @@ class Exchange(asyncio.Protocol):
         self._fail(PeerClosed("the peer closed before its answer was whole"))
         if self._timer is not None:
             self._timer.cancel()
-        self._pool.closed(self)
+        if self.counted:
+            self._pool.closed(self)
 
     def _framed(self) -> bool:
         names = {name for name, _ in self._headers}
@@ -150,9 +160,13 @@ class Exchange(asyncio.Protocol):
 
     def _fail(self, error: HttpError) -> None:
         waiter, self._waiter = self._waiter, None
+        rescue, self._rescue = self._rescue, None
         self._busy = False
         if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+            if rescue is not None and not self.answered and isinstance(error, PeerClosed):
+                rescue(waiter)
+            else:
+                waiter.set_exception(error)
         self.close()
 
     def close(self) -> None:

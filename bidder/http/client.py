@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bidder.http._exchange import Exchange
-from bidder.http.errors import ConnectFailed, DeadlineExceeded, HttpError, PeerClosed, PoolFull, UrlInvalid
+from bidder.http.errors import ConnectFailed, DeadlineExceeded, HttpError, PoolFull, UrlInvalid
 from bidder.http.limits import ClientLimits
 from bidder.http.message import Response
 
@@ -80,6 +80,7 @@ class Client:
         self._limits = limits or ClientLimits()
         self._pools: dict[tuple[str, int], Pool] = {}
         self._targets: dict[str, Target] = {}
+        self._tasks: set[asyncio.Task[Response]] = set()
         self._closed = False
 
     async def post(
@@ -95,31 +96,61 @@ class Client:
         Args: timeout_ms: from this call to the last byte of the answer, connecting included.
         Raises: DeadlineExceeded, ConnectFailed, PeerClosed, PeerMalformed, PoolFull, UrlInvalid.
         """
-        return await self._request("POST", url, body, headers, timeout_ms)
+        return await self.send("POST", url, body, headers, timeout_ms=timeout_ms)
 
-    async def get(self, url: str, headers: Mapping[str, str] | None = None, *, timeout_ms: float) -> Response:
+    async def get(self, url: str | Target, headers: Mapping[str, str] | None = None, *, timeout_ms: float) -> Response:
         """GET ``url``; arguments and errors as of ``post``."""
-        return await self._request("GET", url, b"", headers, timeout_ms)
+        return await self.send("GET", url, b"", headers, timeout_ms=timeout_ms)
 
-    async def _request(
-        self, method: str, url: str, body: bytes, headers: Mapping[str, str] | None, timeout_ms: float
-    ) -> Response:
-        """One request and its whole answer. A connection found closed before a byte of answer came is replaced once."""
+    def send(
+        self,
+        method: str,
+        url: str | Target,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout_ms: float,
+    ) -> asyncio.Future[Response]:
+        """Send now, without a task where a connection is free; the future is the answer, or fails as ``post`` raises.
+
+        A connection the peer closed before a byte of answer is replaced, within the deadline.
+        Raises: UrlInvalid, HttpError: a header holds a line break.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000.0
-        target = self._target(url)
+        target = url if isinstance(url, Target) else self._target(url)
         pool = self._pools.setdefault((target.host, target.port), Pool(self._limits))
         message = _encode(method, target, body, headers)
-        while True:
-            exchange = pool.take(loop.time())
-            reused = exchange is not None
-            if exchange is None:
-                exchange = await self._connect(pool, target, deadline)
-            try:
-                return await exchange.send(message, deadline)
-            except PeerClosed:
-                if not reused or exchange.answered or loop.time() >= deadline:
-                    raise
+        exchange = pool.take(loop.time())
+        if exchange is None:
+            return self._keep(loop.create_task(self._fresh(pool, target, message, deadline)))
+        return exchange.start(message, deadline, lambda waiter: self._rescue(pool, target, message, deadline, waiter))
+
+    async def _fresh(self, pool: Pool, target: Target, message: bytes, deadline: float) -> Response:
+        exchange = await self._connect(pool, target, deadline)
+        return await exchange.start(message, deadline)
+
+    def _rescue(
+        self, pool: Pool, target: Target, message: bytes, deadline: float, waiter: asyncio.Future[Response]
+    ) -> None:
+        """Ask again over a new connection on behalf of ``waiter``."""
+
+        def hand_over(done: asyncio.Task[Response]) -> None:
+            if done.cancelled() or waiter.done():
+                return
+            error = done.exception()
+            if error is None:
+                waiter.set_result(done.result())
+            else:
+                waiter.set_exception(error)
+
+        loop = asyncio.get_running_loop()
+        self._keep(loop.create_task(self._fresh(pool, target, message, deadline))).add_done_callback(hand_over)
+
+    def _keep(self, task: asyncio.Task[Response]) -> asyncio.Task[Response]:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _connect(self, pool: Pool, target: Target, deadline: float) -> Exchange:
         if self._closed:
@@ -140,6 +171,10 @@ class Client:
         except BaseException:
             pool.open -= 1
             raise
+        exchange.counted = True
+        if not exchange.usable:
+            pool.closed(exchange)
+            raise ConnectFailed(f"{target.host}:{target.port} closed the connection at once")
         return exchange
 
     def _target(self, url: str) -> Target:
