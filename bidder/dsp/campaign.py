@@ -51,6 +51,7 @@ CPM_MICROS_MAX: Final = 10**12  # a million units per mille: above it a price is
 BUDGET_NANOS_MAX: Final = 4 * 10**18  # sums of accounts stay inside SQLite's 64 bits
 STAGES_MAX: Final = 100
 CREATIVES_MAX: Final = 200
+VALUE_BINS_MAX: Final = 16  # quality bins of an audience that a value tells apart
 LIST_MAX: Final = 5_000
 
 
@@ -212,6 +213,8 @@ def _value(value: Value, faults: list[str]) -> None:
         faults.append("value: neither base_cpm_micros nor click_micros")
     if any(not 0 <= m <= 1_000 for m in (*value.multipliers, value.outside)):
         faults.append("value: multipliers in 0..1000")
+    if len(value.multipliers) > VALUE_BINS_MAX:
+        faults.append(f"value.multipliers: at most {VALUE_BINS_MAX}")
     if bool(value.audience) != bool(value.multipliers):
         faults.append("value: an audience needs multipliers, and multipliers an audience")
 

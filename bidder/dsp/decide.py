@@ -16,9 +16,10 @@ import msgspec
 
 from bidder.dsp.board import Board, Line, Ready
 from bidder.dsp.campaign import Format, HeadEvent
+from bidder.dsp.choose import Offers
 from bidder.dsp.config import Exchange
-from bidder.dsp.eligibility import bits
-from bidder.dsp.facts import facts_of
+from bidder.dsp.eligibility import HOUR_MS
+from bidder.dsp.facts import Facts, facts_of
 from bidder.dsp.frequency import Frequency
 from bidder.dsp.ledger import Book
 from bidder.dsp.markup import fill
@@ -39,6 +40,7 @@ from bidder.openrtb.consent import decide as decide_consent
 from bidder.openrtb.ids import request_ids
 
 TEST: Final = 1  # flag of a token whose request said test: nothing is reserved, nothing bills
+WAITING: Final = frozenset({"no-money", "paced"})  # nothing changes before the next beat: not asked again until then
 CANDIDATES_MAX: Final = 32  # of one impression, best first; beyond them nobody gets further
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -138,14 +140,15 @@ class Decider:
         person = self._person(request) if consent.personal else UNKNOWN
         board = self.board
         facts = facts_of(request, exchange)
-        left, reason = board.index.narrow(facts, board.alive, now_ms, person.audiences)
+        left, reason = board.index.narrow(facts, board.alive & ~board.waiting, now_ms, person.audiences)
         if not left:
             return Decision(None, reason)
         left &= ~board.index.blocked_by(request.badv, request.bcat, request.cur)
         if not left:
             return Decision(None, "blocked-by-request")
         bids: list[Bid] = []
-        asked = _Asked(request, exchange, terms, exchange_id, person, now_ms)
+        quality = board.chooser.quality(person.audiences, person.scores)
+        asked = _Asked(request, exchange, terms, exchange_id, person, facts, quality, now_ms)
         for imp in request.imp:
             made, reason = self._impression(asked, imp, left)
             if made is not None:
@@ -160,19 +163,28 @@ class Decider:
     # -- the person
 
     def _person(self, request: BidRequest) -> Person:
-        if self._profiles is None:
+        """The first of the request's ids that has a profile; the device's advertising id is tried before the others."""
+        profiles = self._profiles
+        if profiles is None:
             return UNKNOWN
         first = 0
+        device = request.device
+        if device is not None and device.ifa:
+            apple = (device.os or "").lower() == "ios"
+            kind = "idfa" if apple else "gaid"
+            for alias in self._kinds.get(kind, (kind,)):
+                key = profiles.key(alias, "raw", device.ifa)
+                profile = profiles.get(key)
+                if profile is not None:
+                    return _known(key, profile)
+                first = first or int.from_bytes(key[:8], "little")
         for found in request_ids(request):
             for kind in self._kinds.get(found.kind, (found.kind,)):
-                key = self._profiles.key(kind, found.encoding, found.value)
-                first = first or int.from_bytes(key[:8], "little")
-                profile = self._profiles.get(key)
+                key = profiles.key(kind, found.encoding, found.value)
+                profile = profiles.get(key)
                 if profile is not None:
-                    number = int.from_bytes(key[:8], "little")
-                    if profile.opted_out or (profile.consent_known and not profile.consent):
-                        return UNKNOWN
-                    return Person(number, profile.audiences, profile.scores)
+                    return _known(key, profile)
+                first = first or int.from_bytes(key[:8], "little")
         return Person(first, (), {})
 
     # -- one impression
@@ -194,29 +206,24 @@ class Decider:
         left &= dealt if private else dealt | index.no_deals
         if not left:
             return None, "deal"
-        candidates = self._priced(asked, left)
-        if not candidates:
-            return None, "no-value"
         reason = "no-value"
-        for micros, line in candidates:
+        for position, micros in self._offers(asked, imp, left, slots):
+            line = self.board.lines[position]
             made, reason = self._offer(asked, imp, line, micros, slots)
             if made is not None:
                 return (made, line.campaign.currency), "bid"
+            if reason in WAITING:
+                self.board.waiting |= 1 << position
         return None, reason
 
-    def _priced(self, asked: _Asked, left: int) -> list[tuple[int, Line]]:
-        """Candidates with what they would bid before floors, micros CPM, best first."""
-        lines = self.board.lines
+    def _offers(self, asked: _Asked, imp: Imp, left: int, slots: Sequence[tuple[Format, int, int]]) -> Offers:
+        """What the eligible would bid before floors, dearest first."""
+        chooser = self.board.chooser
+        _, w, h = slots[0]
+        shared = chooser.shared(asked.facts, asked.now_ms // HOUR_MS % 24, f"{w}x{h}", imp.bidfloor)
         share = asked.terms.first_price_share if asked.request.at == At.FIRST_PRICE else 1.0
-        priced = []
-        for position in bits(left):
-            line = lines[position]
-            worth = value_cpm_micros(line, asked.person) * line.multiplier * share
-            micros = min(int(worth), line.campaign.max_cpm_micros, asked.terms.max_cpm_micros)
-            if micros > 0:
-                priced.append((micros, line))
-        priced.sort(key=lambda pair: -pair[0])
-        return priced[:CANDIDATES_MAX]
+        cap = float(asked.terms.max_cpm_micros)
+        return chooser.engine.pick(left, shared, asked.quality, share, cap, CANDIDATES_MAX)
 
     def _offer(
         self, asked: _Asked, imp: Imp, line: Line, micros: int, slots: Sequence[tuple[Format, int, int]]
@@ -306,24 +313,21 @@ class _Asked(NamedTuple):
     terms: Exchange
     exchange_id: int
     person: Person
+    facts: Facts
+    quality: bytes
     now_ms: int
+
+
+def _known(key: bytes, profile: Profiled) -> Person:
+    """The person of a profile; one who opted out or refused is unknown."""
+    if profile.opted_out or (profile.consent_known and not profile.consent):
+        return UNKNOWN
+    return Person(int.from_bytes(key[:8], "little"), profile.audiences, profile.scores)
 
 
 def bid_key(lease: int, seq: int) -> int:
     """One number for one bid; leases and sequences stay far below 2**40."""
     return lease << 40 | seq
-
-
-def value_cpm_micros(line: Line, person: Person) -> float:
-    """What a thousand such impressions are worth to the campaign."""
-    value = line.campaign.value
-    if not value.audience:
-        return float(value.base_cpm_micros)
-    bin_ = person.scores.get(value.audience)
-    if bin_ is None:
-        inside = value.audience in person.audiences
-        return value.base_cpm_micros * (value.multipliers[0] if inside else value.outside)
-    return value.base_cpm_micros * value.multipliers[max(0, min(int(bin_), len(value.multipliers) - 1))]
 
 
 def slots_of(imp: Imp) -> list[tuple[Format, int, int]]:

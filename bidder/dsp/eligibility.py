@@ -17,6 +17,7 @@ from bidder.dsp.campaign import Campaign, Creative, Format
 from bidder.dsp.facts import NO_OFFSET, Facts
 
 HOUR_MS: Final = 3_600_000
+QUARTER_MS: Final = 900_000  # zones differ by quarters of an hour
 ALIVE: Final = "not-running"  # paused, between stages, or out of money
 
 
@@ -49,8 +50,11 @@ class Index:
     slots: dict[tuple[Format, int, int], int] = field(default_factory=dict)
     advertisers: dict[str, int] = field(default_factory=dict)  # campaigns whose every creative has this adomain
     categories: dict[str, int] = field(default_factory=dict)  # campaigns whose every creative has this category
+    known_advertisers: frozenset[str] = frozenset()
+    known_categories: frozenset[str] = frozenset()
     hours: list[int] = field(default_factory=list)  # by local hour
     zoned: list[tuple[int, int, int]] = field(default_factory=list)
+    zoned_now: tuple[int, int] = (-1, 0)  # (quarter of an hour, campaigns whose own zone's hour allows)
 
     def narrow(self, facts: Facts, alive: int, now_ms: int, audiences: Iterable[int]) -> tuple[int, str]:
         """(campaigns left, reason of the step that left none)."""
@@ -89,19 +93,22 @@ class Index:
             return self.everyone
         if facts.utc_offset_minutes != NO_OFFSET:
             return self.hours[(now_ms + facts.utc_offset_minutes * 60_000) // HOUR_MS % 24]
-        allowed = self.everyone
-        for bit, offset, hours in self.zoned:
-            if not hours >> ((now_ms + offset * 60_000) // HOUR_MS % 24) & 1:
-                allowed &= ~bit
-        return allowed
+        quarter = now_ms // QUARTER_MS
+        if self.zoned_now[0] != quarter:
+            allowed = self.everyone
+            for bit, offset, hours in self.zoned:
+                if not hours >> ((now_ms + offset * 60_000) // HOUR_MS % 24) & 1:
+                    allowed &= ~bit
+            self.zoned_now = (quarter, allowed)
+        return self.zoned_now[1]
 
     def blocked_by(self, badv: Iterable[str], bcat: Iterable[str], wanted_currencies: Iterable[str]) -> int:
         """Campaigns the request's own lists forbid."""
         blocked = 0
-        for domain in badv:
-            blocked |= self.advertisers.get(domain, 0)
-        for category in bcat:
-            blocked |= self.categories.get(category, 0)
+        for domain in self.known_advertisers.intersection(badv):
+            blocked |= self.advertisers[domain]
+        for category in self.known_categories.intersection(bcat):
+            blocked |= self.categories[category]
         currencies = tuple(wanted_currencies)
         if currencies:
             allowed = 0
@@ -141,6 +148,8 @@ def build(campaigns: Sequence[Campaign]) -> Index:
     index.currencies = _invert((c.currency,) for c in campaigns)
     index.advertisers = _invert(_common((x.adomain,) for x in c.creatives) for c in campaigns)
     index.categories = _invert(_common(x.cat for x in c.creatives) for c in campaigns)
+    index.known_advertisers = frozenset(index.advertisers)
+    index.known_categories = frozenset(index.categories)
     index.slots = _invert({slot(x) for x in c.creatives if x.approved} for c in campaigns)
     for i, campaign in enumerate(campaigns):
         index.include_none |= (not campaign.target.include) << i

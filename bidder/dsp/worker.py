@@ -16,8 +16,8 @@ import msgspec
 import structlog
 import uvloop
 
-from bidder.dsp import files
-from bidder.dsp._errors import LedgerUnavailable
+from bidder.dsp import files, scoring
+from bidder.dsp._errors import LedgerUnavailable, ModelInvalid
 from bidder.dsp.board import make_board
 from bidder.dsp.catalog import Catalog
 from bidder.dsp.config import DspConfig
@@ -134,6 +134,8 @@ class Worker:
         self._journal = JournalWriter(files.journal(config.state), f"{self._name}-{self._epoch:x}")
         self._stats_path = files.stats(config.state, index)
         self._stopping = asyncio.Event()
+        self._model = scoring.load(config.model) if config.model is not None else None
+        self._model_stamp = _stamp(config.model)
         self._pauses_ms = 0.0
 
     async def run(self) -> None:
@@ -200,13 +202,27 @@ class Worker:
             await self._connect()
             return
         book.synced(answer)
-        if answer.catalog != self._catalog_version:
+        if answer.catalog != self._catalog_version or self._new_model():
             self._read_campaigns()
             self._catalog_version = answer.catalog
             self.decider.board.stir(now_ms(), book)
 
+    def _new_model(self) -> bool:
+        """Take a newly published model; one that cannot be read leaves the present one in force."""
+        path, stamp = self._config.model, _stamp(self._config.model)
+        if path is None or stamp == self._model_stamp:
+            return False
+        self._model_stamp = stamp
+        try:
+            self._model = scoring.load(path)
+        except ModelInvalid as error:
+            log.error("model not taken", reason=error.message)
+            return False
+        log.info("model taken", worker=self._name, model=self._model.name)
+        return True
+
     def _read_campaigns(self) -> None:
-        board = make_board(self._catalog.all(), self.decider.board)
+        board = make_board(self._catalog.all(), self.decider.board, self._model)
         self.decider.board = board
         self.notices.board = board
         log.info("campaigns read", worker=self._name, campaigns=len(board.lines))
@@ -266,6 +282,14 @@ class Worker:
         scratch = self._stats_path.with_suffix(".tmp")
         scratch.write_bytes(msgspec.json.encode(figures))
         os.replace(scratch, self._stats_path)
+
+
+def _stamp(path: Path | None) -> tuple[int, int]:
+    """Changes whenever the file is replaced."""
+    if path is None or not path.exists():
+        return 0, 0
+    info = path.stat()
+    return info.st_ino, info.st_mtime_ns
 
 
 class Figures(msgspec.Struct, frozen=True):

@@ -6,14 +6,13 @@ Nothing here survives the process, and nothing must: the ledger counts the lease
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final
 
 from bidder.dsp.ledger._wire import HEADS_UNLIMITED, Count, LeaseState, Resolved, Sync, Synced, Want
 
 AHEAD_BEATS: Final = 3  # how many beats' demand a lease should hold free: one may be lost, one is under way
-FORGET_BEATS: Final = 8  # a lease without money and demand for so long is left to end
 FADE: Final = 0.995  # memory of the share of bids that end in a charge: some two hundred
 BUCKET_MS: Final = 250  # reservations ending in the same quarter second are looked at together
 
@@ -42,7 +41,9 @@ class Hold:
     pace_nanos: float = 0.0  # smoothed demand of a beat
     pace_heads: float = 0.0
     unit_nanos: int = 1
-    idle_beats: int = 0
+    kept: bool = False  # to be renewed even when nothing happens
+    closing: bool = False  # no more is asked for; what is free goes back
+    renew_ms: int = 0  # when to renew at the latest: half of the lease's life
     failed: bool = False  # a reservation found too little since the last sync
     charged_nanos: int = 0  # of the whole pot, at the last beat
     sharing: int = 1
@@ -50,7 +51,6 @@ class Hold:
     delay_ms: float = 0.0  # smoothed age of reservations when their notice was known
     sizes: dict[int, Size] = field(default_factory=dict)
     open: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # seq -> (nanos, heads, ms when reserved)
-    buckets: dict[int, list[int]] = field(default_factory=dict)
 
 
 class Book:
@@ -68,7 +68,9 @@ class Book:
         self._now_ms = 0  # the ledger's time at the last beat
         self._holds: dict[str, Hold] = {}
         self._by_lease: dict[int, Hold] = {}
-        self._finished: deque[str] = deque()
+        self._touched: dict[str, Hold] = {}  # what happened to since the last sync
+        self._renewals: list[tuple[int, str]] = []  # heap
+        self._buckets: dict[int, list[tuple[Hold, int]]] = {}
 
     # -- the bid path
 
@@ -77,6 +79,7 @@ class Book:
         hold = self._holds.get(pot)
         if hold is None:
             hold = self._holds[pot] = Hold(pot)
+        self._touched[pot] = hold
         hold.demand_nanos += nanos
         hold.demand_heads += heads
         if nanos > hold.unit_nanos:
@@ -93,10 +96,10 @@ class Book:
             size = hold.sizes[_size(nanos)] = Size()
         size.open_nanos += nanos
         hold.expected += nanos * size.spent / size.settled
-        bucket = hold.buckets.get(hold_until_ms // BUCKET_MS)
+        bucket = self._buckets.get(hold_until_ms // BUCKET_MS)
         if bucket is None:
-            bucket = hold.buckets[hold_until_ms // BUCKET_MS] = []
-        bucket.append(seq)
+            bucket = self._buckets[hold_until_ms // BUCKET_MS] = []
+        bucket.append((hold, seq))
         return hold.lease, seq
 
     def cancel(self, lease: int, seq: int) -> None:
@@ -132,7 +135,8 @@ class Book:
         hold = self._holds.get(pot)
         if hold is None:
             hold = self._holds[pot] = Hold(pot)
-        hold.idle_beats = 0
+            self._touched[pot] = hold
+        hold.kept, hold.closing = True, False
         hold.unit_nanos = max(hold.unit_nanos, unit_nanos)
 
     def sync(self, counts: list[Count], closing: frozenset[str] = frozenset(), *, drain: bool = False) -> Sync:
@@ -140,19 +144,24 @@ class Book:
 
         Args: closing: pots no more bids are made from; drain: give back everything that is free.
         """
-        wants = [
-            self._want(hold, drain or hold.pot in closing)
-            for hold in list(self._holds.values())
-            if not self._forgotten(hold)
-        ]
+        for pot in closing:
+            if pot in self._holds:
+                self._holds[pot].kept, self._holds[pot].closing = False, True
+                self._touched[pot] = self._holds[pot]
+        while self._renewals and self._renewals[0][0] <= self._now_ms:
+            hold = self._holds.get(heappop(self._renewals)[1])
+            if hold is not None and hold.renew_ms <= self._now_ms:
+                self._touched[hold.pot] = hold
+        asked = list(self._holds.values()) if drain else list(self._touched.values())
+        self._touched = {}
+        wants = [self._want(hold, drain or hold.closing) for hold in asked if not self._forgotten(hold)]
         return Sync(self.worker, self.epoch, self._boot, self._cursor, wants, counts)
 
     def _forgotten(self, hold: Hold) -> bool:
-        busy = hold.open or hold.free_nanos or hold.demand_nanos
-        hold.idle_beats = 0 if busy else hold.idle_beats + 1
-        if hold.idle_beats < FORGET_BEATS:
+        """A lease without money and use is left to end by itself."""
+        if hold.kept or hold.open or hold.free_nanos or hold.free_heads or hold.demand_nanos:
             return False
-        del self._holds[hold.pot]
+        self._holds.pop(hold.pot, None)
         self._by_lease.pop(hold.lease, None)
         return True
 
@@ -181,7 +190,7 @@ class Book:
             self._resolve(line)
         if answer.complete:
             self._expire(answer.now_ms)
-        for hold in self._holds.values():
+        for hold in self._touched.values():
             hold.expected = sum(size.open_nanos * size.spent / size.settled for size in hold.sizes.values())
 
     def _grant(self, state: LeaseState) -> None:
@@ -192,7 +201,7 @@ class Book:
             # the former lease has ended at the ledger, and with it every reservation under it
             self._by_lease.pop(hold.lease, None)
             self._holds[state.pot] = hold = Hold(
-                state.pot, state.lease, unit_nanos=hold.unit_nanos, pace_nanos=hold.pace_nanos
+                state.pot, state.lease, unit_nanos=hold.unit_nanos, pace_nanos=hold.pace_nanos, kept=hold.kept
             )
             self._by_lease[state.lease] = hold
         hold.free_nanos += state.granted_nanos
@@ -201,6 +210,10 @@ class Book:
         hold.dry = state.dry
         hold.charged_nanos = state.charged_nanos
         hold.sharing = state.sharing
+        hold.renew_ms = (self._now_ms + state.hold_until_ms) // 2
+        heappush(self._renewals, (hold.renew_ms, state.pot))
+        if state.granted_nanos or state.dry or hold.open:
+            self._touched[state.pot] = hold  # look again next beat: more may be needed, or notices may come
 
     def _resolve(self, line: Resolved) -> None:
         hold = self._by_lease.get(line.lease)
@@ -216,14 +229,14 @@ class Book:
             size.open_nanos -= held[0]
             size.settled = size.settled * FADE + 1.0
             size.spent = size.spent * FADE + spent_nanos / max(1, held[0])
+            self._touched[hold.pot] = hold
             hold.delay_ms += 0.05 * (self._now_ms - held[2] - hold.delay_ms)
 
     def _expire(self, now_ms: int) -> None:
         """Free what ended, without a notice, before a time up to which all commits are known."""
-        for hold in self._holds.values():
-            for bucket in [b for b in hold.buckets if (b + 1) * BUCKET_MS <= now_ms]:
-                for seq in hold.buckets.pop(bucket):
-                    self._release(hold, seq, 0, 0)
+        for bucket in [b for b in self._buckets if (b + 1) * BUCKET_MS <= now_ms]:
+            for hold, seq in self._buckets.pop(bucket):
+                self._release(hold, seq, 0, 0)
 
 
 def _size(nanos: int) -> int:

@@ -15,7 +15,7 @@ The clock is the ledger's own and never runs backwards; workers' clocks decide n
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, Protocol
@@ -79,6 +79,8 @@ class Master:
         self._by_owner = {(lease.worker, lease.epoch, lease.pot): lease for lease in self._leases.values()}
         (self._next_lease,) = self._con.execute("SELECT coalesce(max(id), 0) + 1 FROM lease").fetchone()
         (self._next_n,) = self._con.execute("SELECT coalesce(max(n), 0) + 1 FROM notice").fetchone()
+        self._sharing = Counter(lease.pot for lease in self._leases.values())
+        self._next_end_ms = 0  # no lease ends before it
         self._outbox: dict[tuple[str, int], deque[Resolved]] = {}
         for n, lease_id, seq, nanos, heads in self._con.execute(
             "SELECT n, lease, seq, notice.nanos, notice.heads FROM notice JOIN lease ON lease.id = notice.lease"
@@ -111,11 +113,15 @@ class Master:
 
     def _close_ended(self, steps: Steps) -> None:
         self._touched: set[int] = set()
+        if self._now_ms <= self._next_end_ms:
+            return
         for lease in [lease for lease in self._leases.values() if lease.hold_until_ms < self._now_ms]:
             steps.post(*_move(accounts.leased(lease.pot), accounts.free(lease.pot), lease.nanos, lease.heads))
             self._con.execute("UPDATE lease SET nanos = 0, heads = 0, open = 0 WHERE id = ?", (lease.id,))
             del self._leases[lease.id]
             del self._by_owner[lease.worker, lease.epoch, lease.pot]
+            self._sharing[lease.pot] -= 1
+        self._next_end_ms = min((lease.hold_until_ms for lease in self._leases.values()), default=self._now_ms)
         live = {(lease.worker, lease.epoch) for lease in self._leases.values()}
         for owner in [owner for owner in self._outbox if owner not in live]:
             del self._outbox[owner]
@@ -153,8 +159,7 @@ class Master:
         lease.hold_until_ms = self._now_ms + self._hold_ms
         self._touched.add(lease.id)
         charged, _ = balance(self._con, accounts.charged(want.pot), steps)
-        sharing = sum(1 for other in self._leases.values() if other.pot == want.pot)
-        return LeaseState(want.pot, lease.id, nanos, heads, lease.hold_until_ms, dry, charged, sharing)
+        return LeaseState(want.pot, lease.id, nanos, heads, lease.hold_until_ms, dry, charged, self._sharing[want.pot])
 
     def _open_lease(self, request: Sync, pot: str) -> Lease:
         lease = Lease(self._next_lease, pot, request.worker, request.epoch, 0, 0, self._now_ms + self._hold_ms)
@@ -165,6 +170,8 @@ class Master:
         )
         self._leases[lease.id] = lease
         self._by_owner[lease.worker, lease.epoch, pot] = lease
+        self._sharing[pot] += 1
+        self._next_end_ms = min(self._next_end_ms, lease.hold_until_ms)
         return lease
 
     def _grant(self, lease: Lease, want: Want, steps: Steps) -> tuple[int, int, bool]:
@@ -175,7 +182,7 @@ class Master:
         free_nanos, free_heads = balance(self._con, accounts.free(lease.pot), steps)
         if free_heads + lease.heads <= 0:
             return 0, 0, True
-        sharing = sum(1 for other in self._leases.values() if other.pot == lease.pot)
+        sharing = self._sharing[lease.pot]
         nanos = min(want.nanos, max(free_nanos // (2 * sharing), min(free_nanos, want.unit_nanos)))
         heads = min(want.heads, max(free_heads // (2 * sharing), min(free_heads, 1)))
         steps.post(*_move(accounts.free(lease.pot), accounts.leased(lease.pot), nanos, heads))
