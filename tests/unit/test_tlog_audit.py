@@ -323,6 +323,19 @@ def test_a_changed_plaintext_or_salt_does_not_open_its_leaf(rig: Rig) -> None:
     assert rig.audit().verified
 
 
+def test_a_line_that_is_still_being_written_is_not_held_against_a_running_room(rig: Rig) -> None:
+    rig.play().honest()
+    path = next((rig.root / "disclosures").glob("*.txt"))
+    good = path.read_bytes()
+    path.write_bytes(good + b"14 00ff")
+    assert rig.audit().verified
+    assert len(list(rig.room.disclosures("spring-2027"))) == rig.log.size
+    path.write_bytes(good + b"14 00ff\n")
+    assert rules_of(rig.audit()) == {"opening-malformed"}
+    path.write_bytes(good + good.splitlines(keepends=True)[3])
+    assert rules_of(rig.audit()) == {"opening-stray"}
+
+
 def _flip_salt(data: bytes) -> bytes:
     at = data.index(b" ") + 1
     return data[:at] + (b"0" if data[at : at + 1] != b"0" else b"1") + data[at + 1 :]

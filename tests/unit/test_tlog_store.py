@@ -42,14 +42,17 @@ def test_what_was_committed_is_there_after_reopening(make: Make, tmp_path: Path)
     store.advance(store.head(), head(2), rows, NOTHING, 0)
     store.advance(head(2), head(3), [Row(b"c")], Published(2, {"side": 7}), 1)
     assert store.alias("spring", "one") == "one"
-    store.add_cosignatures(3, [b"x", b"y", b"x"])
+    store.add_cosignatures(2, {"old": b"o"})
+    store.add_cosignatures(3, {"one": b"x", "two": b"y"})
+    store.add_cosignatures(3, {"one": b"z"})
     store.close()
     again = make(tmp_path)
     assert again.head() == head(3)
     assert again.published() == Published(2, {"side": 7})
     assert list(again.rows(1)) == [Row(b"b"), Row(b"c")]
     assert again.alias("spring", "two") == "one"
-    assert again.cosignatures(3) == [b"x", b"y"]
+    assert again.cosignatures(3) == [b"z", b"y"]
+    assert again.cosignatures(2) == []
     again.close()
 
 
