@@ -32,7 +32,7 @@ from examples.stage import COLLABORATION, CURRENCY, LEGAL_ENTITY, SEAT, Stage
 from examples.world import Visit, World
 
 SETTLE_SECONDS: Final = 15.0  # for the last notices to arrive
-LEAD_SECONDS: Final = 3.0  # between ordering the campaign and its first stage: workers read orders within it
+LEAD_SECONDS: Final = 2.0  # between ordering the campaign and its first stage: workers read orders within it
 DAY_MS: Final = 86_400_000
 
 
@@ -212,7 +212,8 @@ class Loop:
             f"http://{stage.at('adx_admin')}/health",
         )
         flight_ms = round(self.size.flight_s * 1000)
-        start_ms = time.time_ns() // 1_000_000 + round(LEAD_SECONDS * 1000) + 2_000
+        lead_s = LEAD_SECONDS + 2 * run.command_s  # ordering takes a command's time, longer on a busy machine
+        start_ms = time.time_ns() // 1_000_000 + round(lead_s * 1000)
         plan = campaign.plan(COLLABORATION, self.size.budget_nanos, start_ms, flight_ms)
         path = stage.out / "campaign.toml"
         campaign.write(path, plan, audience, self.size.base_cpm_micros, self.visits)

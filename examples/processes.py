@@ -42,6 +42,7 @@ class Processes:
     logs: Path
     environment: Mapping[str, str]
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    command_s: float = 0.0  # how long the last command took: what the next one may take on this machine now
 
     def start(self, name: str, command: Sequence[str], health: str) -> None:
         """Start ``command`` (our scripts by name) and wait until ``health`` answers 200."""
@@ -58,9 +59,11 @@ class Processes:
 
     def run(self, command: Sequence[str]) -> str:
         """Run a command to its end and return what it printed. Raises: CommandFailed with its last words."""
+        begun = time.monotonic()
         done = subprocess.run(
             self._argv(command), capture_output=True, text=True, check=False, env={**os.environ, **self.environment}
         )
+        self.command_s = time.monotonic() - begun
         if done.returncode != 0:
             raise CommandFailed(f"{' '.join(command)}\n{(done.stderr or done.stdout)[-2000:]}")
         return done.stdout
