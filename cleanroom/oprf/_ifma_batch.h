@@ -68,7 +68,7 @@ VFUNC void v_point_mult(ifma_work *w, const vpoint *p) {
     w->sums = sums_of(&identity);
     for (int i = DIGITS - 1; i >= 0; i--) {
         if (i < DIGITS - 1) {
-            for (int d = 0; d < 3; d++) v_double(&w->q, &w->q);
+            v_double3(&w->q, &w->q);
             v_double_sums(&w->sums, &w->q);
         }
         __mmask8 negative = v_look_up(&w->entry, w->table, _mm512_loadu_si512(w->digit[i]));

@@ -1,11 +1,11 @@
 /* Eight field elements at once: limbs of 51 bits in the 64-bit lanes of AVX-512, multiplied by vpmadd52.
  *
  * Bounds. A "reduced" vector (vfe) has limbs below 2^51 + 2^17; only such vectors are multiplied, for vpmadd52 reads 52
- * bits. A product before its carries ("wide") has limbs below 2^59: each low half is below 2^52, each high half below
- * 2^50.1 and counted twice (its weight is 2^52, a limb's is 2^51), and what passes 2^255 comes back times 19. Sums and
- * differences of up to four wide values are carried once (lazy carries): differences add WIDE_BIAS, 512p, whose limbs lie between
- * 2^60 - 2^14 and 2^60. One parallel carry takes any limbs below 2^63 back to reduced ones. No lane branches or indexes on values;
- * conditions are lane masks. */
+ * bits. A product before its carries ("wide") has limbs below 2^59: at most five low halves below 2^52 and five high
+ * halves below 2^50.1, these counted twice (their weight is 2^52, a limb's is 2^51), and what passes 2^255 comes back
+ * times 19. Sums and differences of wide values are carried once (lazy carries). A difference needs 512p added, whose
+ * limbs lie between 2^60 - 2^14 and 2^60; a "biased" product has it in from the start. One parallel carry takes any limbs
+ * below 2^63 back to reduced ones. No lane branches or indexes on values: conditions are lane masks. */
 #ifndef SEALBID_IFMA_FIELD_H
 #define SEALBID_IFMA_FIELD_H
 
@@ -55,10 +55,17 @@ VPURE wide v_fold(const vec t[10]) {
     return r;
 }
 
+/* What accumulators start from, so that a product comes out with WIDE_BIAS added and costs nothing more for it. `shift`
+ * says how often the limb is doubled on the way. */
+VPURE vec bias_at(int limb, int shift, int biased) {
+    const uint64_t full = 512 * (limb ? MASK51 : MASK51 - 18);
+    return biased && limb < 5 ? VSET(full >> shift) : _mm512_setzero_si512();
+}
+
 /* The high halves first: doubled in place, they become the accumulators of the low halves. */
-VPURE wide w_mul(vfe a, vfe b) {
+VPURE wide w_mul_from(vfe a, vfe b, int biased) {
     vec t[10];
-    for (int i = 0; i < 10; i++) t[i] = _mm512_setzero_si512();
+    for (int i = 0; i < 10; i++) t[i] = bias_at(i, i > 0, biased);
     for (int i = 0; i < 5; i++)
         for (int j = 0; j < 5; j++) HI(t[i + j + 1], a.v[i], b.v[j]);
     for (int i = 1; i < 10; i++) t[i] = VADD(t[i], t[i]);
@@ -68,9 +75,9 @@ VPURE wide w_mul(vfe a, vfe b) {
 }
 
 /* low squares + 2 (low cross products + high squares + 2 high cross products) */
-VPURE wide w_sq(vfe a) {
+VPURE wide w_sq_from(vfe a, int biased) {
     vec t[10];
-    for (int i = 0; i < 10; i++) t[i] = _mm512_setzero_si512();
+    for (int i = 0; i < 10; i++) t[i] = bias_at(i, (i > 0) + (i > 1), biased);
     for (int i = 0; i < 5; i++)
         for (int j = i + 1; j < 5; j++) HI(t[i + j + 1], a.v[i], a.v[j]);
     for (int i = 2; i < 9; i++) t[i] = VADD(t[i], t[i]);
@@ -81,6 +88,11 @@ VPURE wide w_sq(vfe a) {
     for (int i = 0; i < 5; i++) LO(t[2 * i], a.v[i], a.v[i]);
     return v_fold(t);
 }
+
+VPURE wide w_mul(vfe a, vfe b) { return w_mul_from(a, b, 0); }
+VPURE wide w_sq(vfe a) { return w_sq_from(a, 0); }
+VPURE wide w_mul_biased(vfe a, vfe b) { return w_mul_from(a, b, 1); }
+VPURE wide w_sq_biased(vfe a) { return w_sq_from(a, 1); }
 
 VPURE wide w_add(wide a, wide b) {
     for (int i = 0; i < 5; i++) a.v[i] = VADD(a.v[i], b.v[i]);

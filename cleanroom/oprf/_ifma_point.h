@@ -20,15 +20,15 @@ typedef struct { /* a result is (e f, g h, f g, e h) */
 } vquad;
 
 /* In this order 31 registers hold all that is alive: a spilt vector costs more than the product it waits for. */
-VPURE vquad quad_of_double(const vfe *x, const vfe *y, const vfe *z) {
+VPURE vquad quad_of_double(vfe x, vfe y, vfe z) {
     vquad q;
-    wide zz = w_sq(*z), xx = w_sq(*x), yy = w_sq(*y);
+    wide xy = w_mul(x, y);
+    q.e = v_carry(w_add(xy, xy));
+    wide zz = w_sq_biased(z), xx = w_sq(x), yy = w_sq_biased(y);
     wide d = w_raw_sub(yy, xx);
     q.h = v_carry(w_add(xx, yy));
-    q.g = v_carry(w_bias(d));
-    q.f = v_carry(w_bias(w_raw_sub(w_add(zz, zz), d)));
-    wide xy = w_mul(*x, *y);
-    q.e = v_carry(w_add(xy, xy));
+    q.g = v_carry(d);
+    q.f = v_carry(w_raw_sub(w_add(zz, zz), d));
     return q;
 }
 
@@ -38,18 +38,23 @@ VPURE void point_of_quad(vpoint *r, vquad q) {
     r->z = v_mul(q.f, q.g);
 }
 
-VFUNC void v_double(vpoint *r, const vpoint *a) { point_of_quad(r, quad_of_double(&a->x, &a->y, &a->z)); }
+/* Three doublings without a store between them. */
+VFUNC void v_double3(vpoint *r, const vpoint *a) {
+    vpoint p = *a;
+    for (int i = 0; i < 3; i++) point_of_quad(&p, quad_of_double(p.x, p.y, p.z));
+    r->x = p.x, r->y = p.y, r->z = p.z;
+}
 
 VFUNC void v_double_t(vpoint *r, const vpoint *a) {
-    vquad q = quad_of_double(&a->x, &a->y, &a->z);
+    vquad q = quad_of_double(a->x, a->y, a->z);
     point_of_quad(r, q);
     r->t = v_mul(q.e, q.h);
 }
 
 VFUNC void v_double_sums(vsums *r, const vpoint *a) {
-    vquad q = quad_of_double(&a->x, &a->y, &a->z);
-    wide x = w_mul(q.e, q.f), y = w_mul(q.g, q.h);
-    r->minus = v_carry(w_bias(w_raw_sub(y, x)));
+    vquad q = quad_of_double(a->x, a->y, a->z);
+    wide x = w_mul(q.e, q.f), y = w_mul_biased(q.g, q.h);
+    r->minus = v_carry(w_raw_sub(y, x));
     r->plus = v_carry(w_add(y, x));
     r->z = v_mul(q.f, q.g);
     r->t = v_mul(q.e, q.h);
@@ -58,11 +63,11 @@ VFUNC void v_double_sums(vsums *r, const vpoint *a) {
 /* The lanes of `negative` subtract: their b has plus and minus changed over already, and f and g change over here. */
 VPURE vquad quad_of_add(const vsums *a, const vcached *b, __mmask8 negative) {
     vquad q;
-    wide ya = w_mul(a->minus, b->minus), yb = w_mul(a->plus, b->plus);
-    q.e = v_carry(w_bias(w_raw_sub(yb, ya)));
+    wide ya = w_mul(a->minus, b->minus), yb = w_mul_biased(a->plus, b->plus);
+    q.e = v_carry(w_raw_sub(yb, ya));
     q.h = v_carry(w_add(yb, ya));
-    wide c = w_mul(a->t, b->t2d), d = w_mul(a->z, b->z2);
-    vfe less = v_carry(w_bias(w_raw_sub(d, c))), more = v_carry(w_add(d, c));
+    wide c = w_mul(a->t, b->t2d), d = w_mul_biased(a->z, b->z2);
+    vfe less = v_carry(w_raw_sub(d, c)), more = v_carry(w_add(d, c));
     q.f = v_select(less, more, negative);
     q.g = v_select(more, less, negative);
     return q;
