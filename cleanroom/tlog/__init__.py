@@ -22,7 +22,9 @@ from cleanroom.tlog._witness import (
     WitnessAnswer,
     WitnessLink,
     WitnessStore,
+    accept_cosignatures,
     collect_cosignatures,
+    witness_log,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "WitnessAnswer",
     "WitnessLink",
     "WitnessStore",
+    "accept_cosignatures",
     "collect_cosignatures",
     "cosign",
     "decode_entry",
@@ -68,4 +71,5 @@ __all__ = [
     "verify_inclusion",
     "verify_log",
     "verify_tree",
+    "witness_log",
 ]

@@ -139,7 +139,9 @@ class _Opener:
             event = self._open(index, entry, fitting)
             if event is not None:
                 yield event
-        while ahead is not None and ahead[1].index < self.report.size:
+        while ahead is not None:
+            if ahead[1].index < self.report.size:  # what lies beyond was written since the checkpoint was read
+                self.report.add("opening-stray", ahead[0], f"opens entry {ahead[1].index} again, or out of order")
             ahead = next(stream, None)
 
     def finish(self, *, partial: bool) -> None:

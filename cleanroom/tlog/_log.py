@@ -172,7 +172,8 @@ class Log:
             self._check_usable()
             if size != self._published:
                 return
-            self._store.add_cosignatures(size, [line.encode().encode() for line in parsed])
+            by_signer = {f"{line.name}+{line.key_id.hex()}": line.encode().encode() for line in parsed}
+            self._store.add_cosignatures(size, by_signer)
             batch = self._batch()
             self._publish_checkpoint(batch)
             batch.commit()

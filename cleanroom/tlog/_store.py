@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS head (
 CREATE TABLE IF NOT EXISTS pending (idx INTEGER PRIMARY KEY, entry BLOB NOT NULL, sidecar TEXT, line BLOB);
 CREATE TABLE IF NOT EXISTS sidecar (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS alias (name TEXT PRIMARY KEY, value TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS cosignature (size INTEGER NOT NULL, line BLOB NOT NULL, PRIMARY KEY (size, line));
+CREATE TABLE IF NOT EXISTS cosignature (
+    size INTEGER NOT NULL, signer TEXT NOT NULL, line BLOB NOT NULL, PRIMARY KEY (size, signer));
 """
 
 
@@ -85,8 +86,8 @@ class LogStore(Protocol):
         """Witness lines stored for the checkpoint of ``size``."""
         ...
 
-    def add_cosignatures(self, size: int, lines: Sequence[bytes]) -> None:
-        """Keep witness lines; those of smaller sizes are forgotten."""
+    def add_cosignatures(self, size: int, lines: Mapping[str, bytes]) -> None:
+        """Keep the newest line of each signer; those of smaller sizes are forgotten."""
         ...
 
     def alias(self, name: str, proposed: str) -> str:
@@ -149,13 +150,14 @@ class SqliteLogStore:
             yield Row(entry, sidecar, line)
 
     def cosignatures(self, size: int) -> list[bytes]:
-        found = self._db.execute("SELECT line FROM cosignature WHERE size = ? ORDER BY line", (size,))
+        found = self._db.execute("SELECT line FROM cosignature WHERE size = ? ORDER BY signer", (size,))
         return [line for (line,) in found]
 
-    def add_cosignatures(self, size: int, lines: Sequence[bytes]) -> None:
+    def add_cosignatures(self, size: int, lines: Mapping[str, bytes]) -> None:
         with self._transaction():
             self._db.execute("DELETE FROM cosignature WHERE size < ?", (size,))
-            self._db.executemany("INSERT OR IGNORE INTO cosignature VALUES (?, ?)", [(size, line) for line in lines])
+            rows = [(size, signer, line) for signer, line in lines.items()]
+            self._db.executemany("INSERT OR REPLACE INTO cosignature VALUES (?, ?, ?)", rows)
 
     def alias(self, name: str, proposed: str) -> str:
         with self._transaction():

@@ -31,6 +31,8 @@ from cleanroom.tlog._note import (
     parse_lines,
     strict_base64,
 )
+from cleanroom.tlog._reader import TileReader
+from cleanroom.tlog._source import Source, read_checkpoint
 from cleanroom.tlog.errors import NoteInvalid, NoteUnsigned, ProofInvalid, TlogError, WitnessRefused
 from keys.signing import SigningKey
 
@@ -173,6 +175,11 @@ class Witness:
         """The key line clients are configured with."""
         return str(NoteKey(self.name, COSIGNATURE, self._key.public))
 
+    def seen(self, origin: str) -> int:
+        """The size this witness cosigned last for ``origin``; 0 where it never did."""
+        known = self._store.latest(origin)
+        return known[0] if known is not None else 0
+
     def add_checkpoint(self, body: bytes) -> WitnessAnswer:
         """Answer one request. A cosignature is made only after the checkpoint is durably the latest."""
         known: list[tuple[int, bytes] | None] = []
@@ -190,6 +197,44 @@ class Witness:
             return WitnessAnswer(409, b"%d\n" % (moved[0] if moved else 0), SIZE_TYPE)
         line = cosign(found.text, self.name, self._key, self._clock() // 1000)
         return WitnessAnswer(200, line.encode().encode())
+
+
+def witness_log(source: Source, witness: Witness) -> bytes:
+    """Look at a log and cosign what it shows now, if it only grew since this witness looked last.
+
+    Run by: a member, which needs no server for it: it reads the log's files and sends the line to the room.
+    Returns: the cosignature line. Raises: WitnessRefused: the log is unknown, set back, forked or signed by another;
+        ResourceMissing, TileInvalid: its files are not there.
+    """
+    note = read_checkpoint(source)
+    stated = Checkpoint.parse_text(Note.parse(note).text)
+    old = witness.seen(stated.origin)
+    if old > stated.size:
+        raise WitnessRefused(f"{stated.origin} shows {stated.size} entries, {old} were seen before: it was set back")
+    try:
+        proof = TileReader(source, stated.size).consistency(old)
+    except ProofInvalid as error:
+        raise WitnessRefused(error.message) from None
+    answer = witness.add_checkpoint(Submission(old, tuple(proof), note).encode())
+    if answer.status != 200:
+        raise WitnessRefused(f"{stated.origin}: {answer.body.decode('utf-8', 'replace').strip()} ({answer.status})")
+    return answer.body
+
+
+def accept_cosignatures(log: Log, lines: bytes, known: Sequence[NoteKey]) -> list[str]:
+    """Attach the lines that known witnesses made for the newest checkpoint.
+
+    Run by: the room. Returns: their names. Raises: NoteInvalid: no signature lines. NoteUnsigned: a known key's line does
+        not verify. WitnessRefused: none is of a known witness, or they are for another checkpoint.
+    """
+    checkpoint = log.opened().checkpoint
+    wanted = {(key.name, key.id) for key in known}
+    parsed = [line for line in parse_lines(lines) if (line.name, line.key_id) in wanted]
+    names = sorted(key.name for key in Note(checkpoint.text, tuple(parsed)).verified_by(known))
+    if not names:
+        raise WitnessRefused("no line of a known witness")
+    log.add_cosignatures(checkpoint.size, "".join(line.encode() for line in parsed).encode())
+    return names
 
 
 @dataclass(frozen=True, slots=True)

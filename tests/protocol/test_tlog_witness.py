@@ -17,13 +17,15 @@ from cleanroom.tlog import (
     Witness,
     WitnessAnswer,
     WitnessLink,
+    accept_cosignatures,
     collect_cosignatures,
     open_checkpoint,
     sign_checkpoint,
     verify_tree,
+    witness_log,
 )
 from cleanroom.tlog._witness import Submission
-from cleanroom.tlog.errors import CosignatureMissing, NoteUnsigned
+from cleanroom.tlog.errors import CosignatureMissing, NoteUnsigned, WitnessRefused
 from keys.signing import SigningKey
 
 KEY = SigningKey.from_bytes(b"\x21" * 32)
@@ -149,6 +151,30 @@ def test_a_changed_cosignature_of_a_known_witness_condemns_the_note(log: Log, wi
     with pytest.raises(NoteUnsigned):
         open_checkpoint(bad, [NoteKey.parse(log.vkey)], known)
     assert open_checkpoint(bad, [NoteKey.parse(log.vkey)]).checkpoint.size == 1  # unknown keys are ignored
+
+
+def test_a_member_cosigns_without_a_server_and_the_room_takes_only_known_lines(
+    log: Log, witness: Witness, tmp_path: Path
+) -> None:
+    known = [NoteKey.parse(witness.vkey)]
+    log.append([b"%d" % index for index in range(300)])
+    line = witness_log(log.source(), witness)
+    assert accept_cosignatures(log, line, known) == ["brand.example/witness"]
+    assert open_checkpoint(log.checkpoint(), [NoteKey.parse(log.vkey)], known, quorum=1).cosigned
+    log.append([b"more"])
+    with pytest.raises(NoteUnsigned):  # the line is for the checkpoint before
+        accept_cosignatures(log, line, known)
+    accept_cosignatures(log, witness_log(log.source(), witness), known)
+    stranger = NoteKey("stranger.example/w", 4, SigningKey.from_bytes(b"\x66" * 32).public)
+    with pytest.raises(WitnessRefused):
+        accept_cosignatures(log, witness_log(log.source(), witness), [stranger])
+    with Log.open(tmp_path / "other", ORIGIN, LOG_KEY, Clock()) as other:
+        other.append([b"x"])
+        with pytest.raises(WitnessRefused, match="set back"):
+            witness_log(other.source(), witness)
+        other.append([b"y"] * 400)
+        with pytest.raises(WitnessRefused, match="422"):
+            witness_log(other.source(), witness)
 
 
 def test_cosignatures_survive_reopening(log: Log, witness: Witness, tmp_path: Path) -> None:
