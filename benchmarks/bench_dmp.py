@@ -11,25 +11,35 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyroaring import BitMap
 
+from dmp.audience.evaluate import Sources, estimate, evaluate
+from dmp.audience.expression import Expression, parse
+from dmp.audience.tags import TagIndex, publish_tags
 from dmp.profile import ProfileReader, ProfileWriter
 from dmp.profile.merge import Fragments, merge
 from dmp.profile.people import IdColumn, write_people
+from dmp.profile.reader import REFRESH_SECONDS
+from dmp.rules import EventStore, Rule, RuleEngine, parse_rule
 
 SECRET: Final = bytes(range(32))
 SEED: Final = 20_130_611
 PEOPLE: Final = 5_000_000
 KINDS: Final = (IdColumn("phone", "phone", "sha256"), IdColumn("imei", "imei", "md5"), IdColumn("oaid", "oaid", "md5"))
+EVENTS: Final = 10_000_000
 HIT_SHARE: Final = 0.8
 READS: Final = 400_000
 
@@ -134,6 +144,7 @@ def bench_profiles(folder: Path, scale: float) -> dict[str, float]:
         child.start()
         started.wait()
         during = build()
+        time.sleep(2 * REFRESH_SECONDS)  # the reader follows the swap before it is told to stop
         stop.set()
         result: dict[str, float] = out.get()
         child.join()
@@ -142,7 +153,159 @@ def bench_profiles(folder: Path, scale: float) -> dict[str, float]:
     return {**result, **keys, "profile_people": people, "profile_base_mb": size / 1e6}
 
 
-SECTIONS: Final[dict[str, Callable[[Path, float], dict[str, float]]]] = {"profiles": bench_profiles}
+def make_events(store: EventStore, events: int, people: int) -> date:
+    """Thirty days of calls, searches, pages, apps and SMS by Zipf-like subjects. Returns: the last day."""
+    rng = np.random.default_rng(SEED + 2)
+    last, batch = date(2026, 6, 30), 1_000_000
+    midnight = int(datetime(2026, 6, 30, tzinfo=UTC).timestamp() * 1000) - 8 * 3_600_000
+    kinds = pa.array(["call", "sms", "search", "url", "app"])
+    subjects = pa.array([f"subject-{i}" for i in range(2_000)])
+    paths = pa.array([f"/{part}/{i}" for part in ("suv", "sedan", "list") for i in range(100)])
+    for start in range(0, events, batch):
+        count = min(batch, events - start)
+        numbers = np.arange(start, start + count, dtype=">u8")
+        ids = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(16), count, [None, pa.py_buffer(np.column_stack((numbers, numbers)).tobytes())]
+        )
+        table = pa.table(
+            {
+                "id": ids,
+                "person": rng.integers(0, people, count).astype(np.uint32),
+                "event": kinds.take(pa.array(rng.integers(0, len(kinds), count))),
+                "at_ms": midnight + rng.integers(-29 * 86_400_000, 86_400_000, count),
+                "subject": subjects.take(pa.array((rng.pareto(1.0, count) * 3).astype(np.int64) % len(subjects))),
+                "detail": paths.take(pa.array(rng.integers(0, len(paths), count))),
+                "outward": rng.random(count) < 0.5,
+                "amount": rng.random(count) * 20,
+            }
+        )
+        taken = store.take(table, now_ms=midnight + 86_400_000)
+        if taken.kept != count:
+            raise AssertionError(f"{taken}")
+    return last
+
+
+def make_rules() -> list[Rule]:
+    """Fifty rules: counts and sums over one subject, pages by pattern, paths, last events."""
+    rules = []
+    for i in range(30):
+        event = ("call", "sms", "search", "app")[i % 4]
+        sign = "more_than" if i % 2 else "at_least"
+        when = {
+            "type": "events",
+            "events": {"event": event, "subject": f"subject-{i}"},
+            sign: 1 + i % 3,
+            "days": 7 + i % 24,
+        }
+        rules.append({"tag": f"count-{i}", "when": when})
+    for i in range(8):
+        events = {"event": "url", "subject": f"subject-{i}", "pattern": "/suv/*"}
+        rules.append({"tag": f"page-{i}", "when": {"type": "events", "events": events, "at_least": 1, "days": 30}})
+    for i in range(6):
+        steps: list[dict[str, object]] = [{"events": {"event": "search", "subject": f"subject-{i}"}}]
+        steps.append({"events": {"event": "app", "subject": f"subject-{i}"}, "within_days": 7})
+        rules.append({"tag": f"path-{i}", "when": {"type": "path", "steps": steps, "days": 30}})
+    for i in range(6):
+        last = {
+            "type": "last",
+            "events": {"event": "call", "subject": f"subject-{i}"},
+            "days_ago_min": 0,
+            "days_ago_max": 7,
+        }
+        rules.append({"tag": f"last-{i}", "when": last})
+    return [parse_rule(rule) for rule in rules]
+
+
+def bench_rules(folder: Path, scale: float) -> dict[str, float]:
+    """Fifty rules over thirty days of events: from nothing, and again after one more day's events came in."""
+    events, people = int(EVENTS * scale), int(1_000_000 * scale)
+    store = EventStore(folder / "events")
+    started = time.perf_counter()
+    day = make_events(store, events, people)
+    taken = time.perf_counter() - started
+    rules = make_rules()
+    started = time.perf_counter()
+    full = RuleEngine(store).compute(rules, day)
+    seconds = time.perf_counter() - started
+    engine = RuleEngine(store, cache=folder / "partial")
+    engine.compute(rules, day - timedelta(days=1))
+    started = time.perf_counter()
+    daily = engine.compute(rules, day)
+    increment = time.perf_counter() - started
+    if daily.members != full.members:
+        raise AssertionError("increment and full recompute differ")
+    name = "recompute_seconds_10m" if scale == 1 else "recompute_seconds"
+    return {
+        name: seconds,
+        "increment_seconds": increment,
+        "increment_days_read": daily.days_read,
+        "events": events,
+        "rules": len(rules),
+        "ingest_events_per_second": events / taken,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def bench_algebra(folder: Path, scale: float) -> dict[str, float]:
+    """Set operators and exact estimates over materialised tags; twenty users at once."""
+    people = int(10_000_000 * scale)
+    rng = np.random.default_rng(SEED + 3)
+    shares = (0.5, 0.3, 0.1, 0.05, 0.01, 0.4, 0.2, 0.02)
+    members = {f"t{i}": BitMap(np.flatnonzero(rng.random(people) < s).astype(np.uint32)) for i, s in enumerate(shares)}
+    publish_tags(folder / "tags", BitMap(range(people)), members)
+    sources = Sources(TagIndex(folder / "tags", fill_ppm_min=0))
+    refs = [{"op": "tag", "tag": f"t{i}"} for i in range(len(shares))]
+    operators = {
+        "and": parse({"op": "and", "of": refs[:2]}),
+        "or": parse({"op": "or", "of": refs[:2]}),
+        "not": parse({"op": "not", "of": refs[0]}),
+        "minus": parse({"op": "minus", "of": refs[0], "without": refs[1]}),
+    }
+    times: dict[str, float] = {}
+    for name, expression in operators.items():
+        evaluate(expression, sources)  # brings the bitmaps into memory
+        taken = []
+        for _ in range(9):
+            started = time.perf_counter()
+            evaluate(expression, sources)
+            taken.append((time.perf_counter() - started) * 1e3)
+        times[f"algebra_{name}_ms"] = float(np.median(taken))
+    nested = [
+        parse(
+            {
+                "op": "minus",
+                "of": {"op": "or", "of": [{"op": "and", "of": [refs[i % 8], refs[(i + 3) % 8]]}, refs[4]]},
+                "without": refs[(i + 5) % 8],
+            }
+        )
+        for i in range(20)
+    ]
+
+    def ask(expression: Expression) -> float:
+        started = time.perf_counter()
+        if not estimate(expression, sources).exact:
+            raise AssertionError("an estimate over tags is exact")
+        return (time.perf_counter() - started) * 1e3
+
+    for expression in nested:
+        ask(expression)
+    alone = [ask(expression) for expression in nested]
+    with ThreadPoolExecutor(20) as pool:
+        together = [ms for _ in range(5) for ms in pool.map(ask, nested)]
+    return {
+        "algebra_ms": max(times.values()),
+        **times,
+        "estimate_ms_p50_alone": float(np.percentile(alone, 50)),
+        "estimate_ms_p95": float(np.percentile(together, 95)),
+        "algebra_people": people,
+    }
+
+
+SECTIONS: Final[dict[str, Callable[[Path, float], dict[str, float]]]] = {
+    "profiles": bench_profiles,
+    "rules": bench_rules,
+    "algebra": bench_algebra,
+}
 
 
 def main() -> None:

@@ -24,8 +24,9 @@ def page(title: str, people: int, population: int, features: Sequence[Feature], 
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<p>{people:,} of {population:,} people. TGI = share in the audience / share in the population × 100; the thin "
-        "line is its 95% interval; grey rows may be chance (false discovery rate 5%).</p><table><tr><th>tag</th>"
+        f"<p>{people:,} of {population:,} people. TGI = share in the audience / share in the population × 100; "
+        "the thin line is its 95% interval; grey rows may be chance (false discovery rate 5%).</p>"
+        "<table><tr><th>tag</th>"
         "<th>audience</th><th>population</th><th>TGI</th><th>95%</th><th></th></tr>"
         f"{rows}</table></html>\n"
     )
