@@ -34,6 +34,8 @@ TOKEN_BYTES: Final = 16
 ROW: Final = "row"
 TOKEN_PREFIX: Final = "token_"  # noqa: S105  a column name
 OPERATION: Final = "op"  # column of a change list: matching.delta.Op
+REAL: Final = "real"
+"""Column of a list whose padding its sender marks: false on padding rows. The recipient drops them."""
 HEADER_BYTES_MAX: Final = 64 * 1024
 """Room for a thousand columns with long names; read whole before anything is known of its sender."""
 COLUMNS_MAX: Final = 1_000
@@ -245,6 +247,13 @@ def _field_faults(header: ListHeader) -> list[str]:
     return [rule for rule, holds in rules.items() if not holds]
 
 
+def _fixed_type(column: Column) -> str:
+    """The one type a column of a reserved name may have; any other column has its own."""
+    if column.name == ROW or column.name.startswith(TOKEN_PREFIX):
+        return "binary16"
+    return {OPERATION: "uint8", REAL: "bool"}.get(column.name, column.type)
+
+
 def _column_faults(columns: tuple[Column, ...]) -> list[str]:
     names = [column.name for column in columns]
     faults = []
@@ -253,8 +262,8 @@ def _column_faults(columns: tuple[Column, ...]) -> list[str]:
     for place, column in enumerate(columns):
         if not _COLUMN_NAME.fullmatch(column.name) or column.type not in TYPES:
             faults.append(f"columns[{place}]: a name of letters, digits and _.-, and a known type")
-        elif (column.name == ROW or column.name.startswith(TOKEN_PREFIX)) and column.type != "binary16":
-            faults.append(f"columns[{place}]: handles and tokens are binary16")
+        elif column.type != _fixed_type(column):
+            faults.append(f"columns[{place}]: {column.name!r} is of type {_fixed_type(column)}")
     if ROW not in names:
         faults.append(f"columns: {ROW!r} is missing")
     return faults

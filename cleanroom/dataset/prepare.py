@@ -37,9 +37,8 @@ from cleanroom.dataset._extra import (
     quoted,
     random_words,
 )
-from cleanroom.dataset.header import HANDLE_BYTES, ROW, TOKEN_BYTES, TOKEN_PREFIX, columns_of
+from cleanroom.dataset.header import HANDLE_BYTES, REAL, ROW, TOKEN_BYTES, TOKEN_PREFIX, columns_of
 from cleanroom.dataset.parts import Shuffle, parts_for, rows_of, within_memory
-from cleanroom.dataset.receive import REAL
 from cleanroom.dataset.tables import PLAIN, AtRestKey, Vault, session
 from keys.signing import Rng
 

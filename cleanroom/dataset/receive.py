@@ -1,29 +1,26 @@
 """From a committed sealed list to a table of the room.
 
-Run by: the recipient. A list becomes a table whole or not at all: it is verified, opened, checked, written under the
-at-rest key, and only then stands at its path.
+Run by: the recipient. A list is verified, opened, written under the at-rest key and its handles are checked; a list
+that fails leaves no table. A crash just before the last check leaves one: a table counts once ``receive`` returned,
+and receiving again is always right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
 
 from cleanroom.dataset._errors import HandlesRepeated, RowsBelowMinimum
-from cleanroom.dataset.header import ROW, Expectation, ListHeader
+from cleanroom.dataset.header import REAL, ROW, Expectation, ListHeader
+from cleanroom.dataset.parts import in_part, parts_for, within_memory
 from cleanroom.dataset.sealed import SealedFile, open_sealed
 from cleanroom.dataset.tables import Tables
 from keys.hpke import RecipientKey
 from keys.signing import VerifyKey
-
-REAL: Final = "real"
-"""Column of a list whose padding its sender marks: false on padding rows. They are dropped here."""
-_DISTINCT_ROWS_MAX: Final = 4_000_000  # handles checked at once: about 300 MB in DuckDB
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Received:
     rows: int
 
 
+@within_memory()
 def receive(
     src: BinaryIO,
     recipient: RecipientKey,
@@ -50,7 +48,7 @@ def receive(
     """Open a sealed list into the table at ``out``.
 
     Args: rows_min: the contract's minimum; padding that is not marked counts, since the room cannot tell it.
-    Raises: what ``open_sealed`` raises; RowsBelowMinimum; HandlesRepeated. Then nothing stands at ``out``.
+    Raises: what ``open_sealed`` raises; RowsBelowMinimum, HandlesRepeated, RowsTooSkewed. Then there is no table.
     """
     file = SealedFile.read(src)
     header = file.preamble.header
@@ -76,18 +74,10 @@ def _real(batch: pa.RecordBatch, kept: list[str]) -> pa.RecordBatch:
 def _check_handles(con: duckdb.DuckDBPyConnection, tables: Tables, path: Path, rows: int) -> None:
     con.register("received", tables.dataset(path))
     try:
-        for where in _slices(rows):
+        for part in range(parts := parts_for(rows)):
+            where = in_part(ROW, part, parts)
             query = f"SELECT count(*) - count(DISTINCT {ROW}) FROM received WHERE {where}"  # noqa: S608  our own words
             if con.execute(query).fetchall()[0][0]:
                 raise HandlesRepeated("two rows carry one handle; draw a fresh handle for every row of every list")
     finally:
         con.unregister("received")
-
-
-def _slices(rows: int) -> Iterator[str]:
-    """Conditions that cut handles by their first byte into slices counted at once."""
-    count = min(256, -(-rows // _DISTINCT_ROWS_MAX) or 1)
-    for part in range(count):
-        low, high = 256 * part // count, 256 * (part + 1) // count
-        upper = f" AND {ROW} < '\\x{high:02X}'::BLOB" if part < count - 1 else ""
-        yield f"{ROW} >= '\\x{low:02X}'::BLOB{upper}"

@@ -23,6 +23,7 @@ EDGES_PER_ROW_MAX: Final = 64
 a million times over would make a table of pairs that no disk holds."""
 TENURE: Final = "tenure_months"
 CALLS: Final = "call_seconds"
+_COUNT_TYPES: Final = frozenset([pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,18 @@ class Side:
 
 
 def side(con: duckdb.DuckDBPyConnection, tables: Tables, path: Path, name: str) -> Side:
-    """Register the table at ``path`` as view ``name``. Raises: MatchColumnsMissing: no handle column."""
+    """Register the table at ``path`` as view ``name``.
+
+    Raises: MatchColumnsMissing: no handle column, or a column the match reads has another type than it must.
+    """
     data = tables.dataset(path)
-    if ROW not in data.schema.names or data.schema.field(ROW).type != pa.binary(16):
-        raise MatchColumnsMissing(f"table {path.name} has no column {ROW!r} of 16 bytes")
+    types = dict(zip(data.schema.names, data.schema.types, strict=True))
+    for column, kind in {ROW: pa.null(), **types}.items():
+        words = column == ROW or column.startswith(TOKEN_PREFIX)
+        counts = column in (TENURE, CALLS)
+        if (words and kind != pa.binary(16)) or (counts and kind not in _COUNT_TYPES):
+            wanted = "16 bytes" if words else "an integer type up to int64"
+            raise MatchColumnsMissing(f"table {path.name} has no column {column!r} of {wanted}")
     con.register(name, data)
     return Side(name, frozenset(data.schema.names), data.count_rows())
 

@@ -163,9 +163,11 @@ def _register(
 ) -> ChangeCounts:
     """Register a change list as view ``name``, its form checked."""
     data = dataset_of(tables, changes)
-    missing = {*schema.names, OPERATION} ^ set(data.schema.names)
-    if missing or data.schema.field(OPERATION).type != pa.uint8():
-        raise ChangesInvalid(f"a change list has its list's columns and {OPERATION!r} (uint8), not {sorted(missing)}")
+    wanted = {field.name: field.type for field in schema} | {OPERATION: pa.uint8()}
+    found = {field.name: field.type for field in data.schema}
+    if found != wanted:
+        differ = sorted({name for name, kind in wanted.items() ^ found.items()})
+        raise ChangesInvalid(f"a change list has its list's columns and {OPERATION!r} (uint8); not so: {differ}")
     con.register(name, data)
     counts = _count(con, name)
     rows, distinct = con.execute(f"SELECT count(*), count(DISTINCT {ROW}) FROM {name}").fetchall()[0]

@@ -134,6 +134,9 @@ def test_change_lists_that_break_a_rule_change_nothing(
         apply_changes(con, tmp_path / "s", table(rows, CHANGES[SEEDS]), tmp_path / "out")
     with pytest.raises(_errors.ChangesInvalid):
         apply_changes(con, tmp_path / "s", table([], SEEDS), tmp_path / "out")
+    odd = CHANGES[SEEDS].set(1, pa.field("token_phone", pa.string()))
+    with pytest.raises(_errors.ChangesInvalid):
+        apply_changes(con, tmp_path / "s", table([], odd), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from cleanroom.dataset import Expectation, ListHeader, SealedFile, open_sealed, seal
+from cleanroom.dataset import Column, Expectation, ListHeader, SealedFile, open_sealed, seal
 from cleanroom.dataset import _errors as errors
 from cleanroom.dataset.header import HEADER_BYTES_MAX
 from cleanroom.dataset.sealed import MAGIC, TRAILER_BYTES, Preamble
@@ -250,6 +250,9 @@ def test_a_content_key_moved_under_another_header_does_not_open() -> None:
         ({"columns": (*header(1).columns, header(1).columns[1])}, errors.ListHeaderInvalid),
         ({"columns": header(1).columns[:1]}, errors.ListNoKnownColumn),
         ({"kind": "seed-changes"}, errors.ListHeaderInvalid),
+        ({"columns": (*header(1).columns, Column("real", "string"))}, errors.ListHeaderInvalid),
+        ({"columns": (*header(1).columns, Column("op", "int8")), "kind": "seed-changes"}, errors.ListHeaderInvalid),
+        ({"columns": (*header(1).columns, Column("token_imei", "string"))}, errors.ListHeaderInvalid),
     ],
 )
 def test_headers_that_break_a_rule_are_refused(changes: dict[str, object], error: type[Exception]) -> None:

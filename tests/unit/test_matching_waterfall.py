@@ -160,6 +160,10 @@ def test_tables_that_cannot_be_matched_are_refused(tmp_path: Path) -> None:
         match(*both(tmp_path, left, right), MatchSpec(("email",)), out)
     with pytest.raises(_errors.MatchSpecInvalid):
         match(*both(tmp_path, left, right.drop_columns("call_seconds")), MatchSpec(KINDS, Rule.MOST_CALL_TIME), out)
+    for column, kind in (("tenure_months", pa.string()), ("call_seconds", pa.uint64()), ("token_mac", pa.binary())):
+        bad = right.drop_columns(list({column} & set(right.schema.names))).append_column(column, pa.nulls(9, kind))
+        with pytest.raises(_errors.MatchColumnsMissing):
+            match(*both(tmp_path, left, bad), MatchSpec(KINDS), out)
     for kinds in ((), ("phone", "phone"), ("phone; drop",)):
         with pytest.raises(_errors.MatchSpecInvalid):
             MatchSpec(kinds)
