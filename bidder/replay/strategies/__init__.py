@@ -1,0 +1,1 @@
+"""Strategies: rules of pCTR alone, and bidders that learn as they go."""

@@ -1,0 +1,93 @@
+"""Ours: online dual pacing with a value function, constant time and memory a bid.
+
+Of a budget b and n auctions to come the fluid value function is V = n v(b / n): it depends on money per auction alone.
+Its slope, lambda(b / n), is what a unit of money is worth, and the best bid of an impression of worth pCTR is
+pCTR / lambda (Balseiro and Gur, "Learning in Repeated Auctions with Budgets", Management Science 2019). So one curve in
+one variable, the spend an auction at each lambda (curve.py), gives every bid: look up the lambda at which the auctions
+still expected spend what is left. Looking it up afresh each time is what pays back early luck and misfortune. The curve
+is learned as the bidder goes, from its own wins and losses, starting at the training histogram; it is rebuilt every
+BATCH auctions, at a fixed cost.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from typing import Final
+
+from bidder.replay.histogram import PRICE_MAX, PriceHistogram
+from bidder.replay.plan import Pricing
+from bidder.replay.strategies.curve import Answers, FirstPrice, SecondPrice, Settings
+from bidder.replay.strategies.grid import DUAL_LOW, STEP
+
+BATCH: Final = 50  # auctions between two curves: a rebuild costs some 50 bids
+
+
+class DualPacer:
+    """The strategy. Args: histogram: the training market. pricing: what winners pay."""
+
+    name = "dual"
+
+    def __init__(
+        self, histogram: PriceHistogram, pricing: Pricing = Pricing.SECOND, settings: Settings | None = None
+    ) -> None:
+        self._set = settings or Settings()
+        self._curve = (FirstPrice if pricing is Pricing.FIRST else SecondPrice)(histogram, self._set)
+        self._shape = self._curve.bid
+        self._pctr: list[float] = []
+        self._bids: list[int] = []
+        self._paid: list[int] = []  # -1 where lost
+        self._cap = PRICE_MAX
+        self._auctions = 1
+        self._seen = 0
+        self._rest = 1.0
+        self._spends: list[float] = []  # the curve, negated: rising, for bisection
+
+    def begin(self, budget: int, auctions: int, cap: int) -> None:
+        self._auctions, self._cap, self._seen = auctions, min(cap, PRICE_MAX), 0
+        self._rest = float(auctions)
+        self._curve.limit(self._cap)
+        self._refresh()
+
+    def bid(self, pctr: float, left: int, elapsed: float) -> int:
+        # how many are still to come: the plan's rest, scaled by how many came against the plan so far
+        planned, weight = self._auctions, self._set.volume_weight
+        rest = planned * (1.0 - elapsed) * (self._seen + weight) / (planned * elapsed + weight)
+        self._rest = rest = rest if rest > 1.0 else 1.0
+        self._seen += 1
+        bid = self._shape(pctr * self._money_per_worth(left / rest))
+        bid = bid if bid < left else left
+        self._pctr.append(pctr)
+        self._bids.append(bid)
+        return bid
+
+    def won(self, paid: int, clicked: bool) -> None:
+        self._paid.append(paid)
+        if len(self._paid) == BATCH:
+            self._take_in()
+
+    def lost(self) -> None:
+        self._paid.append(-1)
+        if len(self._paid) == BATCH:
+            self._take_in()
+
+    def _money_per_worth(self, spend: float) -> float:
+        """1 / lambda at the spend an auction asked for."""
+        spends = self._spends
+        at = bisect_right(spends, -spend)
+        if at == 0:  # even bidding the cap on everything spends less
+            return math.exp(-DUAL_LOW)
+        if at == len(spends):
+            return math.exp(-DUAL_LOW - STEP * (at - 1))
+        above, below = spends[at - 1], spends[at]
+        return math.exp(-DUAL_LOW - STEP * (at - 1 + (above + spend) / (above - below)))
+
+    def _take_in(self) -> None:
+        self._curve.learn(Answers.of(self._pctr, self._bids, self._paid))
+        for column in (self._bids, self._paid):
+            column.clear()
+        self._pctr.clear()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._spends = (-self._curve.spends(self._rest)).tolist()
