@@ -224,8 +224,8 @@ def witness_log(source: Source, witness: Witness) -> bytes:
 def accept_cosignatures(log: Log, lines: bytes, known: Sequence[NoteKey]) -> list[str]:
     """Attach the lines that known witnesses made for the newest checkpoint.
 
-    Run by: the room. Returns: their names. Raises: NoteInvalid: no signature lines. NoteUnsigned: a known key's line does
-        not verify. WitnessRefused: none is of a known witness, or they are for another checkpoint.
+    Run by: the room. Returns: their names. Raises: NoteInvalid: no signature lines. NoteUnsigned: a known key's line
+        does not verify, perhaps because it is for an earlier checkpoint. WitnessRefused: none is of a known witness.
     """
     checkpoint = log.opened().checkpoint
     wanted = {(key.name, key.id) for key in known}
