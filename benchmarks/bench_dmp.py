@@ -50,6 +50,7 @@ def make_people(path: Path, people: int) -> None:
     schema = pa.schema(
         [
             *((column.name, pa.string()) for column in KINDS),
+            ("person", pa.uint32()),
             ("tags", pa.list_(pa.uint32())),
             ("score_ids", pa.list_(pa.uint32())),
             ("score_values", pa.list_(pa.float32())),
@@ -68,6 +69,7 @@ def make_people(path: Path, people: int) -> None:
             ones = pa.array(np.arange(count + 1, dtype=np.int32))
             columns = [
                 *(pa.array([hashed(column, person) for person in persons]) for column in KINDS),
+                pa.array(persons, pa.uint32()),
                 pa.ListArray.from_arrays(offsets, pa.array((total - base).astype(np.uint32))),
                 pa.ListArray.from_arrays(ones, pa.array(np.full(count, 1 << 31, np.uint32))),
                 pa.ListArray.from_arrays(ones, pa.array(rng.random(count, np.float32))),

@@ -19,6 +19,7 @@ import structlog
 
 from dmp import catalogue as cat
 from dmp.audience import sealed
+from dmp.audience.computed import Computed
 from dmp.catalogue import AudienceRow, Catalogue, TableRow
 from dmp.errors import (
     AudienceConflict,
@@ -88,6 +89,7 @@ class Dmp:
         self.receipts = Receipts(root / "receipts.jsonl", now_ms)
         self.writer = ProfileWriter.open(root / "profiles", now_ms=now_ms)
         self._reader = ProfileReader.open(root / "profiles", secret, refresh_seconds=0.0, now_ms=now_ms)
+        self.computed = Computed(root, self.catalogue, self.members_file, now_ms, self._limits.threads)
         self._reading = threading.Lock()
         self._building = threading.Lock()
         self._undo_half_done()
@@ -166,6 +168,56 @@ class Dmp:
         row = self.catalogue.update(row.id, state=cat.ACTIVE, rows=counts.rows, people=counts.people, keys=counts.keys)
         receipt = self.receipts.record("audience.opened", _facts(row) | {"sender": sender, "table": table.id})
         return row, receipt
+
+    def build_audience(self, name: str, definition: bytes, *, expires_ms: int) -> tuple[AudienceRow, str]:
+        """Compute an audience and put it into the profiles; a computed one of this name gets a new version.
+
+        Raises: AudienceInvalid, AudienceMissing, AudienceConflict (the name is another kind's), AudienceExpired.
+        """
+        if expires_ms <= self._now_ms():
+            raise AudienceExpired("the audience would have ended before it began")
+        expression, people = self.computed.people(definition, name)
+        before = next((row for row in self.catalogue.audiences() if row.name == name), None)
+        if before is not None and (before.kind != "computed" or before.state == cat.WITHDRAWN):
+            raise AudienceConflict(f"{name!r} is a {before.state} {before.kind} audience; choose another name")
+        row = before or self.catalogue.add_audience(
+            AudienceRow(
+                id=0,
+                name=_name(name),
+                kind="computed",
+                source=f"computed/{name}",
+                collaboration="",
+                table_id="",
+                digest="",
+                state=cat.OPENING,
+                rows=0,
+                people=0,
+                keys=0,
+                created_ms=self._now_ms(),
+                expires_ms=expires_ms,
+                version=0,
+                definition="",
+            )
+        )
+        try:
+            keys = self.computed.write_members(people, self.members_file(row.id))
+            self.writer.set_audience(row.id, expires_ms)
+            self.build(extra=row.id)
+        except BaseException:
+            if before is None:
+                self._undo(row.id)
+            raise
+        row = self.catalogue.update(
+            row.id,
+            state=cat.ACTIVE,
+            rows=len(people),
+            people=len(people),
+            keys=keys,
+            expires_ms=expires_ms,
+            version=row.version + 1,
+            definition=expression,
+        )
+        return row, self.receipts.record("audience.built", _facts(row) | {"version": row.version})
 
     def withdraw(self, name: str) -> tuple[AudienceRow, str]:
         """Take an audience out of every profile, for good. Raises: AudienceMissing."""

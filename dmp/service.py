@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dmp.config import DmpConfig
 from dmp.core import Dmp, Known, Limits
 from dmp.errors import AudienceInvalid
-from dmp.profile import SECRET_KIND, SECRET_NAME
+from dmp.profile import NEVER_MS, SECRET_KIND, SECRET_NAME
 from dmp.wire import audience_message, profile_message, table_message
 from keys.cli import passphrase_from_file, read_passphrase
 from keys.identity import PartyIdentity, PartyPublic
@@ -37,6 +37,9 @@ _METHODS: Final = {
         "ListAudiences",
         "ShowAudience",
         "WithdrawAudience",
+        "EstimateAudience",
+        "BuildAudience",
+        "BuildProfiles",
         "GetProfile",
         "OptOut",
     ),
@@ -94,6 +97,23 @@ class DmpService(pb_grpc.DmpServicer):
     def WithdrawAudience(self, request: pb.AudienceRef, context: Any) -> pb.Audience:
         with self._timed("WithdrawAudience"):
             return audience_message(*self._dmp.withdraw(request.name))
+
+    def EstimateAudience(self, request: pb.Definition, context: Any) -> pb.Estimate:
+        with self._timed("EstimateAudience"):
+            found = self._dmp.computed.estimate(request.json.encode())
+            return pb.Estimate(people=found.people, low=found.low, high=found.high, exact=found.exact)
+
+    def BuildAudience(self, request: pb.BuildAudienceRequest, context: Any) -> pb.Audience:
+        with self._timed("BuildAudience"):
+            built = self._dmp.build_audience(
+                request.name, request.definition.encode(), expires_ms=request.expires_ms or NEVER_MS
+            )
+            return audience_message(*built)
+
+    def BuildProfiles(self, request: pb.BuildProfilesRequest, context: Any) -> pb.BuildProfilesAnswer:
+        with self._timed("BuildProfiles"):
+            report = self._dmp.build()
+            return pb.BuildProfilesAnswer(base=report.number, records=report.records, seconds=report.seconds)
 
     def GetProfile(self, request: pb.ProfileRequest, context: Any) -> pb.ProfileAnswer:
         with self._timed("GetProfile"):

@@ -108,6 +108,16 @@ class DmpClient:
     def withdraw(self, name: str) -> pb.Audience:
         return self._send(self._stub.WithdrawAudience, pb.AudienceRef(name=name), pb.Audience)
 
+    def estimate(self, definition: str) -> pb.Estimate:
+        return self._send(self._stub.EstimateAudience, pb.Definition(json=definition), pb.Estimate)
+
+    def build_audience(self, name: str, definition: str, *, expires_ms: int = 0) -> pb.Audience:
+        asked = pb.BuildAudienceRequest(name=name, definition=definition, expires_ms=expires_ms)
+        return self._send(self._stub.BuildAudience, asked, pb.Audience)
+
+    def build_profiles(self) -> pb.BuildProfilesAnswer:
+        return self._send(self._stub.BuildProfiles, pb.BuildProfilesRequest(), pb.BuildProfilesAnswer)
+
     def profile(self, kind: str, encoding: str, value: str, purpose: str) -> pb.ProfileAnswer:
         asked = pb.Identifier(kind=kind, encoding=encoding, value=value)
         return self._send(self._stub.GetProfile, pb.ProfileRequest(id=asked, purpose=purpose), pb.ProfileAnswer)

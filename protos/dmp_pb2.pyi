@@ -151,3 +151,45 @@ class OptOutAnswer(_message.Message):
     KEYS_FIELD_NUMBER: _ClassVar[int]
     keys: int
     def __init__(self, keys: _Optional[int] = ...) -> None: ...
+
+class Definition(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class Estimate(_message.Message):
+    __slots__ = ("people", "low", "high", "exact")
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    people: int
+    low: int
+    high: int
+    exact: bool
+    def __init__(self, people: _Optional[int] = ..., low: _Optional[int] = ..., high: _Optional[int] = ..., exact: _Optional[bool] = ...) -> None: ...
+
+class BuildAudienceRequest(_message.Message):
+    __slots__ = ("name", "definition", "expires_ms")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DEFINITION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    definition: str
+    expires_ms: int
+    def __init__(self, name: _Optional[str] = ..., definition: _Optional[str] = ..., expires_ms: _Optional[int] = ...) -> None: ...
+
+class BuildProfilesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BuildProfilesAnswer(_message.Message):
+    __slots__ = ("base", "records", "seconds")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    base: int
+    records: int
+    seconds: float
+    def __init__(self, base: _Optional[int] = ..., records: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...

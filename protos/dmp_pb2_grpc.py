@@ -64,6 +64,21 @@ class DmpStub:
                 request_serializer=protos_dot_dmp__pb2.AudienceRef.SerializeToString,
                 response_deserializer=protos_dot_dmp__pb2.Audience.FromString,
                 _registered_method=True)
+        self.EstimateAudience = channel.unary_unary(
+                '/dmp.v1.Dmp/EstimateAudience',
+                request_serializer=protos_dot_dmp__pb2.Definition.SerializeToString,
+                response_deserializer=protos_dot_dmp__pb2.Estimate.FromString,
+                _registered_method=True)
+        self.BuildAudience = channel.unary_unary(
+                '/dmp.v1.Dmp/BuildAudience',
+                request_serializer=protos_dot_dmp__pb2.BuildAudienceRequest.SerializeToString,
+                response_deserializer=protos_dot_dmp__pb2.Audience.FromString,
+                _registered_method=True)
+        self.BuildProfiles = channel.unary_unary(
+                '/dmp.v1.Dmp/BuildProfiles',
+                request_serializer=protos_dot_dmp__pb2.BuildProfilesRequest.SerializeToString,
+                response_deserializer=protos_dot_dmp__pb2.BuildProfilesAnswer.FromString,
+                _registered_method=True)
         self.GetProfile = channel.unary_unary(
                 '/dmp.v1.Dmp/GetProfile',
                 request_serializer=protos_dot_dmp__pb2.ProfileRequest.SerializeToString,
@@ -119,6 +134,27 @@ class DmpServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateAudience(self, request, context):
+        """How many people a definition has, before anything is computed: exact over tags, sampled over events.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BuildAudience(self, request, context):
+        """Computes an audience from tags, events and other audiences, and puts it into the profiles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BuildProfiles(self, request, context):
+        """Builds profiles anew from what is in force, after people were ingested.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProfile(self, request, context):
         """One profile, by an identifier as a request carries it. Needs a purpose; leaves a receipt without the identifier.
         """
@@ -165,6 +201,21 @@ def add_DmpServicer_to_server(servicer, server):
                     servicer.WithdrawAudience,
                     request_deserializer=protos_dot_dmp__pb2.AudienceRef.FromString,
                     response_serializer=protos_dot_dmp__pb2.Audience.SerializeToString,
+            ),
+            'EstimateAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateAudience,
+                    request_deserializer=protos_dot_dmp__pb2.Definition.FromString,
+                    response_serializer=protos_dot_dmp__pb2.Estimate.SerializeToString,
+            ),
+            'BuildAudience': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildAudience,
+                    request_deserializer=protos_dot_dmp__pb2.BuildAudienceRequest.FromString,
+                    response_serializer=protos_dot_dmp__pb2.Audience.SerializeToString,
+            ),
+            'BuildProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildProfiles,
+                    request_deserializer=protos_dot_dmp__pb2.BuildProfilesRequest.FromString,
+                    response_serializer=protos_dot_dmp__pb2.BuildProfilesAnswer.SerializeToString,
             ),
             'GetProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProfile,
@@ -339,6 +390,87 @@ class Dmp:
             '/dmp.v1.Dmp/WithdrawAudience',
             protos_dot_dmp__pb2.AudienceRef.SerializeToString,
             protos_dot_dmp__pb2.Audience.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dmp.v1.Dmp/EstimateAudience',
+            protos_dot_dmp__pb2.Definition.SerializeToString,
+            protos_dot_dmp__pb2.Estimate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildAudience(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dmp.v1.Dmp/BuildAudience',
+            protos_dot_dmp__pb2.BuildAudienceRequest.SerializeToString,
+            protos_dot_dmp__pb2.Audience.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dmp.v1.Dmp/BuildProfiles',
+            protos_dot_dmp__pb2.BuildProfilesRequest.SerializeToString,
+            protos_dot_dmp__pb2.BuildProfilesAnswer.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,7 +1,8 @@
 """Fragments to profiles: audience members and described people, each a Parquet file, merged by key in DuckDB.
 
     audience fragment   hi u64, lo u64 (the key, big-endian halves), score f32 or null, consent bool or null
-    people fragment     hi, lo, tags u32[], score_ids u32[], score_values f32[], consent
+    people fragment     hi, lo, person u32 (as in tags and events), tags u32[], score_ids u32[], score_values f32[],
+                        consent bool or null
 
 A fragment holds each key once. The merge streams: DuckDB spills to its folder beyond its memory limit.
 """
@@ -31,6 +32,7 @@ PEOPLE_FRAGMENT: Final = pa.schema(
     [
         ("hi", pa.uint64()),
         ("lo", pa.uint64()),
+        ("person", pa.uint32()),
         ("tags", pa.list_(pa.uint32())),
         ("score_ids", pa.list_(pa.uint32())),
         ("score_values", pa.list_(pa.float32())),

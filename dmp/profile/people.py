@@ -26,7 +26,7 @@ from dmp.profile.merge import PEOPLE_FRAGMENT, split_keys
 BUCKET_BITS: Final = 5
 BUCKETS: Final = 1 << BUCKET_BITS  # of 15 million keys each holds half a million: some 60 MB while it is sorted
 READ_ROWS: Final = 65_536
-_DESCRIPTION: Final = ("tags", "score_ids", "score_values", "consent")
+_DESCRIPTION: Final = ("person", "tags", "score_ids", "score_values", "consent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PeopleCounts:
 def write_people(
     sources: Sequence[Path], ids: Sequence[IdColumn], secret: bytes, out: Path, *, workers: int = 1
 ) -> PeopleCounts:
-    """Write the people fragment of Parquet files with ``ids`` and the columns tags, score_ids, score_values, consent.
+    """Write the people fragment of Parquet files with ``ids``, person, tags, score_ids, score_values and consent.
 
     Args: workers: processes to hash with; files are dealt out by row group. out: replaced whole, or not at all.
     Raises: BuildInvalid: a column is missing or of another type.

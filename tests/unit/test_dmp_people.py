@@ -23,6 +23,7 @@ def source(path: Path, people: int) -> Path:
         {
             "oaid": f"oaid-{i}",
             "imei_md5": None if i == 3 else hashlib.md5(b"%d" % (1 if i == 2 else i)).hexdigest(),
+            "person": i,
             "tags": [i, i + 1],
             "score_ids": [MODEL],
             "score_values": [i / 8],
@@ -34,6 +35,7 @@ def source(path: Path, people: int) -> Path:
         [
             ("oaid", pa.string()),
             ("imei_md5", pa.string()),
+            ("person", pa.uint32()),
             ("tags", pa.list_(pa.uint32())),
             ("score_ids", pa.list_(pa.uint32())),
             ("score_values", pa.list_(pa.float32())),
