@@ -193,12 +193,11 @@ def _price(listed: list[Candidate], rules: Rules, now_ms: int) -> tuple[Winner, 
     else:
         clearing = best.here_micros
     currency = best.placed.currency
-    own = (
-        best.own_micros
-        if clearing == best.here_micros
-        else min(best.own_micros, _back(clearing, currency, rules, now_ms))
-    )
-    return Winner(best.placed, own, clearing, min(best.own_micros, _back(least, currency, rules, now_ms))), clearing
+    own = best.own_micros
+    if clearing != best.here_micros:
+        own = min(own, _back(clearing, currency, rules, now_ms))
+    min_to_win = min(best.own_micros, _back(least, currency, rules, now_ms))
+    return Winner(best.placed, own, clearing, min_to_win, best.here_micros), clearing
 
 
 def _rivals(best: Candidate, other: Candidate, rules: Rules) -> bool:

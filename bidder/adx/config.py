@@ -120,7 +120,11 @@ class AdxConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Answer with ext.seatnonbid, and a reason when there is no bid (else 204)."""
     rates: tuple[RatesConfig, ...] = ()
     creatives_disapproved: tuple[tuple[str, str], ...] = ()
-    """Pairs of bidder and crid that never win."""
+    """Pairs of bidder and crid that do not win, besides the verdicts given at run time."""
+    review: Literal["after", "approve-first"] = "after"
+    """Whether creatives may win until they are disapproved, or only once they are approved (POST /creatives)."""
+    learned_floors: bool = False
+    """Raise sellers' floors to what a placement's best bids are usually worth."""
     drain_s: float = 5.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -3,6 +3,7 @@
 BidderError
 +-- AdxError
     +-- BillingCorrupt     a billing record in the middle of the journal fails its length or checksum
+    +-- ReviewInvalid      a verdict on a creative, or the file of verdicts, cannot be read
     +-- RatesInvalid       a rate is not a positive decimal, or a date no date
 """
 
@@ -29,4 +30,11 @@ class RatesInvalid(AdxError):
     """An exchange rate cannot be used."""
 
     code = "rates-invalid"
+    fault = Fault.INVALID
+
+
+class ReviewInvalid(AdxError):
+    """A verdict on a creative, or the file of verdicts, cannot be read."""
+
+    code = "review-invalid"
     fault = Fault.INVALID

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -18,8 +18,10 @@ from bidder.adx import auction
 from bidder.adx._answer import response_to_seller
 from bidder.adx._settlement import Settlement, won
 from bidder.adx.config import AdxConfig, BidderConfig
+from bidder.adx.floors import FloorBook
 from bidder.adx.metrics import Metrics
-from bidder.adx.model import Answer, Fault, Loser, Outcome, Winner
+from bidder.adx.model import Answer, Fault, Loser, Outcome, Rules, Winner
+from bidder.adx.review import Review
 from bidder.adx.shaping import Gatekeeper, Traits, traits_of
 from bidder.adx.wire import Outgoing
 from bidder.http import Client, DeadlineExceeded, HttpError, PeerMalformed, PoolFull, Request, Response, Target
@@ -74,7 +76,8 @@ class _Bidder:
 class Exchange:
     """The seller's endpoint. Belongs to one event loop.
 
-    Args: clients: bidder name -> its HTTP client; settlement: what happens to a result after the answer.
+    Args: clients: bidder name -> its HTTP client; settlement: what happens to a result after the answer;
+        review: which creatives may win.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Exchange:
         settlement: Settlement,
         clock: Clock,
         metrics: Metrics,
+        review: Review,
     ) -> None:
         self._config = config
         self._rules = config.rules()
@@ -91,6 +95,8 @@ class Exchange:
         self._settlement = settlement
         self._clock = clock
         self._metrics = metrics
+        self._floors = FloorBook()
+        self.review = review
 
     async def answer(self, http: Request) -> Response:
         """The seller's answer: 200 with bids, 204 without, 400 for what is no request, 415 for an unknown type."""
@@ -116,10 +122,21 @@ class Exchange:
         deadline_s = received_s + (tmax_ms - self._config.margin_ms) / 1000.0
         traits = traits_of(request)
         answers = await self._ask_all(outgoing, traits, deadline_s)
-        outcome = auction.run(request, answers, self._rules, self._clock.now_ms())
+        outcome = auction.run(request, answers, self._rules_of(request), self._clock.now_ms())
+        self._floors.learn(request, outcome)
+        self.review.note(outcome)
         for loser in outcome.losers:
             self._metrics.count(self._metrics.bids, loser.placed.bidder, str(int(loser.reason)))
         return outcome
+
+    def _rules_of(self, request: BidRequest) -> Rules:
+        """The rules with today's verdicts and, where they are wanted, the learned floors."""
+        return replace(
+            self._rules,
+            disapproved=self.review.disapproved,
+            approved=self.review.approved if self._config.review == "approve-first" else None,
+            floors_micros=self._floors.floors(request) if self._config.learned_floors else {},
+        )
 
     async def _ask_all(self, outgoing: Outgoing, traits: Traits, deadline_s: float) -> Sequence[Answer]:
         """Ask whom it may concern, all at once; every call ends by the deadline whatever the bidder does."""

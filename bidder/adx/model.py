@@ -72,13 +72,15 @@ class Winner:
     """A bid that won.
 
     ``price_micros`` (CPM) is in the bid's currency and is what is billed; ``price_here_micros`` is the same in the
-    rules' currency. ``min_to_win_micros``, in the bid's currency: the least that would have won.
+    rules' currency, ``best_here_micros`` what it bid there. ``min_to_win_micros``, in the bid's currency: the least
+    that would have won.
     """
 
     placed: Placed
     price_micros: int
     price_here_micros: int
     min_to_win_micros: int
+    best_here_micros: int
 
 
 @dataclass(frozen=True, slots=True)

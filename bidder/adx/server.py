@@ -1,7 +1,7 @@
 """The exchange as a process: two listeners, a clean start from the journal, a clean stop on SIGTERM.
 
 listen:  POST /openrtb2/auction    GET|POST /imp/<token>    GET /health
-admin:   GET /billing    GET /metrics    GET /health
+admin:   GET /billing    GET|POST /creatives    GET /metrics    GET /health
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bidder.adx._settlement import Settlement
 from bidder.adx.billing import Books, Verdict
 from bidder.adx.config import AdxConfig
+from bidder.adx.errors import ReviewInvalid
 from bidder.adx.exchange import Clock, Exchange
 from bidder.adx.metrics import Metrics
 from bidder.adx.notices import Notifier
+from bidder.adx.review import Review
 from bidder.http import Client, ClientLimits, Request, Response, Server, ServerLimits
 from bidder.openrtb import JSON
 
@@ -68,7 +70,10 @@ class Adx:
         )
         self._clients = {b.name: Client(ClientLimits(connections_max=b.connections_max)) for b in config.bidders}
         self._settlement = Settlement(config, self._books, self._notifier, self.metrics, self._now_ms, self._rng)
-        self._exchange = Exchange(config, self._clients, self._settlement, Clock(self._now_ms, loop.time), self.metrics)
+        review = Review.open(config.journal / "creatives.json", frozenset(config.creatives_disapproved))
+        self._exchange = Exchange(
+            config, self._clients, self._settlement, Clock(self._now_ms, loop.time), self.metrics, review
+        )
         for win in list(self._books.accounts.untold.values()):
             self._settlement.tell(win)
         self._public = Server(self._route, ServerLimits(drain_s=config.drain_s))
@@ -108,6 +113,8 @@ class Adx:
 
     def _route_admin(self, request: Request) -> Response:
         match request.path:
+            case "/creatives":
+                return self._creatives(request)
             case "/billing":
                 return Response(200, msgspec.json.encode(self._books.report()), JSON)
             case "/metrics":
@@ -116,6 +123,21 @@ class Adx:
             case "/health":
                 return Response(200, b"ok\n", "text/plain")
         return Response(404)
+
+    def _creatives(self, request: Request) -> Response:
+        """GET: creatives without a verdict. POST: a verdict."""
+        review = self._exchange.review
+        if request.method != "POST":
+            return Response(200, msgspec.json.encode(review.waiting()), JSON)
+        try:
+            verdict = review.decide(request.body)
+        except ReviewInvalid as error:
+            return Response(400, str(error).encode(), "text/plain; charset=utf-8")
+        except OSError as error:
+            log.error("verdict not durable", reason=type(error).__name__)
+            return Response(503)
+        log.info("creative reviewed", bidder=verdict.bidder, crid=verdict.crid, verdict=verdict.verdict)
+        return Response(200, msgspec.json.encode(verdict), JSON)
 
     async def _lapse(self) -> None:
         while True:
