@@ -151,6 +151,18 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
                 return grant
         raise NotAllowed(f"{operation} is not part of {self.collaboration!r} version {self.version}")
 
+    def reach(self, recipient: str) -> int:
+        """Rows of the seed list whose match one protected person can change: what sensitivities rest on.
+
+        A person of the provider has at most ``rows_per_person_max`` rows, a row one token of each id kind, and a token
+        stands in one seed row (the guard refuses lists that repeat one): kinds times rows. Where seed rows are what is
+        protected, the row itself comes on top.
+        """
+        owners = {self.member(population.owner) for population in self.populations}
+        entity = self.member(recipient).entity
+        seeds = any(Role.ADVERTISER in owner.roles and owner.entity != entity for owner in owners)
+        return len(self.match.ids) * self.match.rows_per_person_max + seeds
+
     def protected(self, recipient: str) -> tuple[str, ...]:
         """The budget populations an output to ``recipient`` draws on: those of every other legal entity.
 

@@ -5,6 +5,7 @@ from cleanroom.release.answer import Answer, Cells, open_payload
 from cleanroom.release.figures import (
     Figure,
     Figures,
+    Kind,
     audience_size,
     bounded_sum,
     histogram,
@@ -12,7 +13,7 @@ from cleanroom.release.figures import (
     population_histogram,
 )
 from cleanroom.release.gate import Contracts, Gate, Released, Suppressed
-from cleanroom.release.guard import OwnRows, Sketcher, sketch
+from cleanroom.release.guard import OwnRows, Sketcher, repeated_ids, sketch
 from cleanroom.release.log import ReleaseReceipt
 from cleanroom.release.lookalike import lookalike_figures
 from cleanroom.release.noise import NoiseSource, OpenDpNoise
@@ -32,6 +33,7 @@ __all__ = [
     "Figure",
     "Figures",
     "Gate",
+    "Kind",
     "NoiseSource",
     "OpenDpNoise",
     "OwnRows",
@@ -54,6 +56,7 @@ __all__ = [
     "open_release",
     "overlap",
     "population_histogram",
+    "repeated_ids",
     "sigma_milli",
     "sketch",
     "verify_opening",

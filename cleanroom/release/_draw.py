@@ -1,7 +1,7 @@
 """From true figures to what is kept: noise, threshold, rounding, commitment. A function of its arguments.
 
     shares      the release's rho, split over persons and figures by weight, rounded down
-    sigma       by the accountant, from each figure's sensitivity and share
+    sigma       by the accountant, from each figure's sensitivity (figures.py, the contract's reach) and share
     suppressed  noisy persons < persons_min (audience_min where an audience is what is released)
     cell        blanked when it counts people and its noisy count < cell_min; else rounded to the contract's multiple
 
@@ -51,7 +51,7 @@ def draw(
 ) -> Drawn:
     """What the store keeps of one release. Args: kept: noisy values of the same inquiry, if another asked it before."""
     total = contract.grant(request.operation).micro_rho
-    noisy = _decode(kept) if kept is not None else _add_noise(figures, total, noise)
+    noisy = _decode(kept) if kept is not None else _add_noise(figures, total, contract.reach(request.recipient), noise)
     salt, input_salt = rng(SALT_BYTES), rng(SALT_BYTES)
     witness = _witness(figures, noisy)
     persons, *items = noisy
@@ -81,17 +81,21 @@ def draw(
     )
 
 
-def _add_noise(figures: Figures, total: int, noise: NoiseSource) -> list[NoisyFigure]:
-    everything = [Figure(PERSONS, (figures.persons,), weight=figures.persons_weight), *figures.items]
-    shares = split(total, [figure.weight for figure in everything])
-    return [_one(figure, share, noise) for figure, share in zip(everything, shares, strict=True)]
+def _add_noise(figures: Figures, total: int, reach: int, noise: NoiseSource) -> list[NoisyFigure]:
+    persons = Figure(PERSONS, (figures.persons,))
+    shares = split(total, [figures.persons_weight, *(figure.weight for figure in figures.items)])
+    sensitivities = [figures.persons_l2_squared(reach), *(figure.l2_squared(reach) for figure in figures.items)]
+    return [
+        _one(figure, l2_squared, share, noise)
+        for figure, l2_squared, share in zip((persons, *figures.items), sensitivities, shares, strict=True)
+    ]
 
 
-def _one(figure: Figure, share: int, noise: NoiseSource) -> NoisyFigure:
-    sigma = sigma_milli(figure.l2_squared, share)
-    cost = micro_rho(figure.l2_squared, sigma)
-    values = tuple(noise.add(figure.values, sigma, figure.l2_squared, cost))
-    return NoisyFigure(figure.name, figure.labels, values, figure.l2_squared, sigma, cost, figure.people)
+def _one(figure: Figure, l2_squared: int, share: int, noise: NoiseSource) -> NoisyFigure:
+    sigma = sigma_milli(l2_squared, share)
+    cost = micro_rho(l2_squared, sigma)
+    values = tuple(noise.add(figure.values, sigma, l2_squared, cost))
+    return NoisyFigure(figure.name, figure.labels, values, l2_squared, sigma, cost, figure.people)
 
 
 def _decode(kept: bytes) -> list[NoisyFigure]:

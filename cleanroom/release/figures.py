@@ -1,24 +1,28 @@
 """What a computation hands to the gate: named integers, each with the most that one person can change it.
 
-A figure's shape (its name and labels) and its sensitivity must come from the contract and the request, never from the
-data: they are public. Its values are private until noise is added.
+A figure's shape (its name, labels, kind and bound) must come from the contract and the request, never from the data: it
+is public. Its values are private until noise is added. The gate derives sensitivities; a computation cannot misstate
+them.
 
-    name        value                                                  squared L2 sensitivity
-    persons     distinct matched persons                               1
-    histogram   matched rows by cell, a person's rows clipped to m     2 m^2
-    population  all rows of the population by cell, clipped to m       m^2
-    sum         of contributions, a person's clipped to [0, c]         c^2
+    kind        value                                                     squared L2 sensitivity
+    persons     distinct matched persons behind the output                R^2
+    MATCHED     matched rows by cell, a person's rows clipped to m        m^2 (R^2 + 1)
+    POPULATION  all rows of the population by cell, clipped to m          m^2
+    SUM         contributions of matched persons, each clipped to [0, c]  c^2 R^2
 
-Why 2 m^2 and not m^2: matching is one greedy pass down the ranked id kinds. Take one person away, and the row it
-matched may match another person instead, whose row then looks on, and so on along one chain. At its end the set of
-matched persons has lost that person and gained at most one other: minus m in one cell, plus m in another. The count of
-persons changes by one at most, and a sum of contributions in [0, c] by c.
+R is the contract's reach: how many seed rows one person can touch (one for each id kind). Why it matters: a seed row
+goes down the ranked id kinds until one finds somebody. Take one person away, and each of the R seed rows it was a
+candidate of may look on and match somebody else. The matched set loses that person and gains at most R others; in the
+worst case all of them fall into one cell. Without a bound on R an advertiser would put the target's telephone into a
+thousand rows, each with the device of another person it knows: a thousand people would be matched if and only if the
+target is not there. The guard therefore refuses lists in which an id stands twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cleanroom.canonical import INTEGER_MAX
 from cleanroom.release.errors import FiguresInvalid
@@ -29,20 +33,42 @@ CELLS_MAX = 20_000
 VALUE_MAX = INTEGER_MAX // 4
 """Leaves room for noise in what canonical JSON holds."""
 NAME_MAX = 120
+PER_PERSON_MAX = 1_000_000_000_000
+"""The largest value a contract may clip a conversion to."""
+
+
+class Kind(StrEnum):
+    """What a figure counts, and so how much one person can change it."""
+
+    MATCHED = "matched"
+    POPULATION = "population"
+    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One count or histogram. ``labels`` is empty for a single number; ``people`` marks cells that count people."""
+    """One count or histogram. ``labels`` is empty for a single number."""
 
     name: str
     values: tuple[int, ...]
     labels: tuple[str, ...] = ()
-    l2_squared: int = 1
+    kind: Kind = Kind.MATCHED
+    per_person_max: int = 1
+    """Rows of one person that count; for a sum, what one person contributes at most."""
     weight: int = 1
     """Share of the release's budget, against the other figures' weights."""
-    people: bool = True
-    """Cells are counts of people, so they are blanked under the contract's cell_min and never negative."""
+
+    @property
+    def people(self) -> bool:
+        """Cells count people: they are blanked under the contract's cell_min."""
+        return self.kind is not Kind.SUM
+
+    def l2_squared(self, reach: int) -> int:
+        """Squared L2 sensitivity; the table above. Args: reach: Contract.reach."""
+        bound = self.per_person_max**2
+        if self.kind is Kind.POPULATION:
+            return bound
+        return bound * (reach**2 + 1 if self.kind is Kind.MATCHED else reach**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +78,11 @@ class Figures:
     persons: int
     items: tuple[Figure, ...] = ()
     persons_weight: int = 1
+
+    @staticmethod
+    def persons_l2_squared(reach: int) -> int:
+        """Squared sensitivity of the count of persons."""
+        return reach**2
 
     def check(self) -> None:
         """Raise FiguresInvalid for anything the gate cannot answer for."""
@@ -75,34 +106,38 @@ def _check(figure: Figure) -> None:
         raise FiguresInvalid(f"{figure.name}: one value a label, or a single value without labels")
     if any(not isinstance(value, int) or abs(value) > VALUE_MAX for value in figure.values):
         raise FiguresInvalid(f"{figure.name}: integers of at most {VALUE_MAX}")
-    if figure.l2_squared < 1 or figure.weight < 1:
-        raise FiguresInvalid(f"{figure.name}: sensitivity and weight are at least one")
+    if not 1 <= figure.per_person_max <= PER_PERSON_MAX or figure.weight < 1:
+        raise FiguresInvalid(f"{figure.name}: bound 1 to {PER_PERSON_MAX}, weight at least one")
 
 
 def overlap(persons: int) -> Figures:
-    """The overlap count: distinct persons in both lists. One person changes it by one."""
+    """The overlap count: distinct persons in both lists."""
     return Figures(persons)
 
 
 def audience_size(persons: int) -> Figures:
-    """Distinct persons in an audience. One person changes it by one."""
+    """Distinct persons in an audience."""
     return Figures(persons)
 
 
 def histogram(
     name: str, labels: Sequence[str], counts: Sequence[int], *, rows_per_person_max: int = 1, weight: int = 1
 ) -> Figure:
-    """Matched rows by cell: a person's rows are clipped to ``rows_per_person_max`` (clip.py), all in the worst cell."""
-    return Figure(name, tuple(int(c) for c in counts), tuple(labels), 2 * rows_per_person_max**2, weight)
+    """Matched rows by cell: a person's rows are clipped to ``rows_per_person_max`` (clip.py)."""
+    return Figure(name, _ints(counts), tuple(labels), Kind.MATCHED, rows_per_person_max, weight)
 
 
 def population_histogram(
     name: str, labels: Sequence[str], counts: Sequence[int], *, rows_per_person_max: int = 1, weight: int = 1
 ) -> Figure:
-    """Rows of the whole population by cell, whatever matched: nobody takes a missing person's place."""
-    return Figure(name, tuple(int(c) for c in counts), tuple(labels), rows_per_person_max**2, weight)
+    """Rows of the whole population by cell, whatever matched."""
+    return Figure(name, _ints(counts), tuple(labels), Kind.POPULATION, rows_per_person_max, weight)
 
 
 def bounded_sum(name: str, total: int, *, per_person_max: int, weight: int = 1) -> Figure:
-    """A sum to which one person contributes 0 to ``per_person_max`` (clip.py)."""
-    return Figure(name, (int(total),), (), per_person_max**2, weight, people=False)
+    """A sum over matched persons, to which one contributes 0 to ``per_person_max`` (clip.py)."""
+    return Figure(name, (int(total),), (), Kind.SUM, per_person_max, weight)
+
+
+def _ints(counts: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(count) for count in counts)

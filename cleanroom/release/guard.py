@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -34,10 +35,12 @@ class OwnRows:
     """Names the OPRF key the tokens were made under; sketches of two spaces are not compared."""
     rows: int
     sketch: bytes = field(repr=False)
+    repeats: int = 0
+    """Ids that stand in more than one row (``repeated_ids``). The room counts them in every list before it is used."""
 
     def check(self) -> None:
         """Raise RequestInvalid for what cannot be a list."""
-        if len(self.sketch) != SKETCH_BYTES or self.rows < 0 or not 1 <= len(self.space) <= 128:
+        if len(self.sketch) != SKETCH_BYTES or min(self.rows, self.repeats) < 0 or not 1 <= len(self.space) <= 128:
             raise RequestInvalid(f"own rows: a space, a count and a sketch of {SKETCH_BYTES} bytes")
 
 
@@ -59,9 +62,9 @@ class Sketcher:
             np.add.at(self._sums, buckets, raw[:, 2:10].copy().view("<u8")[:, 0])
         self._rows += len(raw)
 
-    def done(self) -> OwnRows:
-        """The list's rows and sketch."""
-        return OwnRows(self._space, self._rows, self._sums.tobytes())
+    def done(self, repeats: int = 0) -> OwnRows:
+        """The list's rows and sketch. Args: repeats: of ``repeated_ids``."""
+        return OwnRows(self._space, self._rows, self._sums.tobytes(), repeats)
 
 
 def sketch(space: str, batches: Iterable[npt.NDArray[np.uint8]]) -> OwnRows:
@@ -70,6 +73,21 @@ def sketch(space: str, batches: Iterable[npt.NDArray[np.uint8]]) -> OwnRows:
     for tokens in batches:
         sketcher.add(tokens)
     return sketcher.done()
+
+
+def repeated_ids(con: duckdb.DuckDBPyConnection, view: str, columns: Sequence[str]) -> int:
+    """Values that stand in more than one row of a column, over all token columns of a list; 0 is a clean list.
+
+    Args: view: a view or table of ``con`` that holds the list; columns: its token columns; null is no value.
+    Cost: one pass and one hash table of distinct tokens a column, within the connection's memory limit.
+    """
+    found = 0
+    for column in columns:
+        name = column.replace('"', '""')
+        source = view.replace('"', '""')
+        repeated = f'SELECT 1 FROM "{source}" WHERE "{name}" IS NOT NULL GROUP BY "{name}" HAVING count(*) > 1'  # noqa: S608
+        found += int(con.execute(f"SELECT count(*) FROM ({repeated})").fetchall()[0][0])  # noqa: S608
+    return found
 
 
 def difference(first: bytes, second: bytes) -> int:
@@ -101,6 +119,8 @@ def decide(own: OwnRows, conditions: int, past: Past, limits: Thresholds) -> Ref
     """
     if own.rows < limits.seeds_min:
         return Refusal("list-too-small", f"your list needs {limits.seeds_min} distinct rows; add rows")
+    if own.repeats:
+        return Refusal("list-repeats-ids", "an id stands in several rows of your list; merge them or leave it out")
     if conditions > limits.conditions_max:
         return Refusal("query-too-narrow", f"at most {limits.conditions_max} conditions; drop some")
     if past.releases_in_period >= limits.releases_per_period_max:

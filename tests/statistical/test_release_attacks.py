@@ -41,7 +41,7 @@ Play = Callable[[Rig, bool], float]
 
 def dear(collaboration: str = "spring-2027") -> Contract:
     """The low preset's budget at a higher price, so that the attacker exhausts it in QUESTIONS."""
-    base = contract(collaboration)
+    base = contract(collaboration, ids=[("phone", "sha256")])
     grants = tuple(Grant(g.operation, g.recipients, g.purposes, COST) for g in base.grants)
     return msgspec.structs.replace(base, assurance="custom", grants=grants)
 

@@ -97,7 +97,7 @@ def test_a_budget_is_split_by_weight_and_never_overspent() -> None:
         Figures(1, (Figure("a", (1, 2), ("x",)),)),
         Figures(1, (Figure("a", (1, 2), ("x", "x")),)),
         Figures(1, (Figure("a", (2**60,)),)),
-        Figures(1, (Figure("a", (1,), l2_squared=0),)),
+        Figures(1, (Figure("a", (1,), per_person_max=0),)),
         Figures(1, (Figure("", (1,)),)),
         Figures(1, (Figure("a", (1.5,)),)),  # type: ignore[arg-type]
     ],
@@ -108,9 +108,12 @@ def test_figures_the_gate_cannot_answer_for(figures: Figures) -> None:
 
 
 def test_declared_sensitivities() -> None:
-    assert histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared == 18
-    assert population_histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared == 9
-    assert bounded_sum("a", 5, per_person_max=7).l2_squared == 49
+    assert Figures.persons_l2_squared(2) == 4
+    assert histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared(2) == 45
+    assert population_histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared(2) == 9
+    assert bounded_sum("a", 5, per_person_max=7).l2_squared(2) == 196
+    one = Rig().contract
+    assert [one.reach(party) for party in ("brand", "operator", "room")] == [2, 3, 3]
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(-5, 50)), max_size=40)
