@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ import pytest
 import uvloop
 
 from bidder.adx import Adx, AdxConfig, BidderConfig, TargetingConfig
+from bidder.cli import main as bidder_command
 from bidder.http import Client, Request, Response, Server, ServerLimits
 from bidder.openrtb import PROTOBUF, decode_request, decode_response, encode_request
 
@@ -564,14 +564,18 @@ def test_the_process_survives_kill_and_stops_on_sigterm(tmp_path: Path, dsp_addr
     assert {dict(parse_qsl(urlsplit(u).query))["p"] for u in Bidder.burls} == {"1.5"}
 
 
-def test_all_faults_of_a_configuration_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_configuration_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "adx.toml"
     config.write_text(
-        'listen = 5\nbidder = []\npublic_url = "x"\njournal = "j"\n[[bidders]]\nname = "d"\nurl = "ftp://x"\n'
+        'listen = 5\nbidder = []\npublic_url = "x"\njournal = "j"\nincrement = "0.1"\n'
+        '[[bidders]]\nname = "d"\nurl = "ftp://x"\n[[rates]]\ndate = "soon"\nbase = "USD"\nper_base = {CNY = "7"}\n'
     )
-    process = run_adx(config)
-    _, errors = process.communicate(timeout=15)
-    assert process.returncode != 0
-    text = errors.decode()
-    for place in ("listen", "admin: missing", "bidder: unknown key", "bidders[0]"):
-        assert re.search(re.escape(place), text), text
+    monkeypatch.setattr(sys, "argv", ["bidder", "adx", "serve", "--config", str(config)])
+    with pytest.raises(SystemExit) as caught:
+        bidder_command()
+    assert caught.value.code == 1
+    text = capsys.readouterr().err
+    for place in ("listen", "admin: missing", "bidder: unknown key", "bidders[0]", "rates[0]"):
+        assert place in text
