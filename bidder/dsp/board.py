@@ -14,6 +14,7 @@ from bidder.dsp.eligibility import Index
 from bidder.dsp.ledger import Book
 from bidder.dsp.markup import Prepared
 from bidder.dsp.pacing import Pacer
+from bidder.dsp.render import JsonParts, json_parts
 from bidder.dsp.scoring import Model
 from bidder.openrtb import Mtype
 
@@ -34,6 +35,7 @@ class Ready:
     creative: Creative
     prepared: Prepared
     mtype: int
+    json: JsonParts
 
 
 @dataclass(slots=True)
@@ -132,6 +134,7 @@ def _line(entry: Listed) -> Line:
     for number, creative in enumerate(entry.campaign.creatives):
         if creative.approved:
             slot = eligibility.slot(creative)
-            made = Ready(number, creative, markup.prepare(creative), MTYPES[creative.format])
-            ready.setdefault(slot, []).append(made)
+            prepared, mtype = markup.prepare(creative), MTYPES[creative.format]
+            parts = json_parts(creative, prepared, entry.campaign.name, entry.number, mtype)
+            ready.setdefault(slot, []).append(Ready(number, creative, prepared, mtype, parts))
     return Line(entry.number, entry.campaign, entry.paused, ready)

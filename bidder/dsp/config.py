@@ -26,7 +26,7 @@ from pathlib import Path
 
 import msgspec
 
-from bidder.dsp.campaign import NAME
+from bidder.dsp.campaign import NAME, URL
 
 SLACK_MS = 5_000  # how long a worker may go without a beat before its lease is too short to reserve under
 
@@ -107,8 +107,8 @@ class DspConfig(msgspec.Struct, frozen=True, kw_only=True):
         for place in ("listen", "metrics"):
             if not getattr(self, place).rpartition(":")[2].isdigit():
                 faults.append(f"{place}: host:port")
-        if not self.public_url.startswith(("http://", "https://")):
-            faults.append("public_url: http:// or https://")
+        if not URL.fullmatch(self.public_url):
+            faults.append("public_url: an http or https address")
         if faults:
             raise ValueError("; ".join(faults))
 

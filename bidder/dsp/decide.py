@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -22,22 +21,19 @@ from bidder.dsp.eligibility import HOUR_MS
 from bidder.dsp.facts import Facts, facts_of
 from bidder.dsp.frequency import Frequency
 from bidder.dsp.ledger import Book
-from bidder.dsp.markup import fill
+from bidder.dsp.render import Made
 from bidder.dsp.tokens import Token, TokenSigner
 from bidder.openrtb import (
     At,
-    Bid,
     BidRequest,
-    BidResponse,
     CpmMicros,
     Imp,
-    SeatBid,
     cpm_micros,
     impression_nanos,
-    wire_price,
 )
 from bidder.openrtb.consent import decide as decide_consent
 from bidder.openrtb.ids import request_ids
+from dmp.profile.layout import CONSENT_GIVEN, CONSENT_KNOWN, OPTED_OUT
 
 TEST: Final = 1  # flag of a token whose request said test: nothing is reserved, nothing bills
 WAITING: Final = frozenset({"no-money", "paced"})  # nothing changes before the next beat: not asked again until then
@@ -53,11 +49,7 @@ class Profiled(Protocol):
     @property
     def scores(self) -> dict[int, float]: ...
     @property
-    def opted_out(self) -> bool: ...
-    @property
-    def consent(self) -> bool: ...
-    @property
-    def consent_known(self) -> bool: ...
+    def flags(self) -> int: ...
 
 
 class ProfileSource(Protocol):
@@ -92,18 +84,17 @@ class BidEvent(msgspec.Struct, array_like=True, gc=False, tag="bid"):
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A response, or none and why."""
+class Decision(NamedTuple):
+    """The bids made, or none and why."""
 
-    response: BidResponse | None
+    bids: tuple[Made, ...]
     reason: str
 
 
 class Decider:
     """Decides requests of one worker.
 
-    Args: public_url: prefix of the notice addresses; kinds: what an id of a request may be in the profile store.
+    Args: kinds: what an id of a request may be in the profile store.
     """
 
     def __init__(
@@ -113,7 +104,6 @@ class Decider:
         signer: TokenSigner,
         profiles: ProfileSource | None,
         kinds: dict[str, tuple[str, ...]],
-        public_url: str,
         vendor_id: int | None,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -125,7 +115,6 @@ class Decider:
         self._signer = signer
         self._profiles = profiles
         self._kinds = kinds
-        self._url = public_url.rstrip("/")
         self._vendor_id = vendor_id
         self._clock_ms = clock_ms
 
@@ -133,32 +122,29 @@ class Decider:
         """The decision on one request."""
         now_ms = self._clock_ms()
         if (request.wseat and terms.seat not in request.wseat) or terms.seat in request.bseat:
-            return Decision(None, "seat-not-wanted")
+            return Decision((), "seat-not-wanted")
         consent = decide_consent(request, self._vendor_id)
         if not consent.basic:
-            return Decision(None, "no-consent")
+            return Decision((), "no-consent")
         person = self._person(request) if consent.personal else UNKNOWN
         board = self.board
         facts = facts_of(request, exchange)
         left, reason = board.index.narrow(facts, board.alive & ~board.waiting, now_ms, person.audiences)
         if not left:
-            return Decision(None, reason)
+            return Decision((), reason)
         left &= ~board.index.blocked_by(request.badv, request.bcat, request.cur)
         if not left:
-            return Decision(None, "blocked-by-request")
-        bids: list[Bid] = []
+            return Decision((), "blocked-by-request")
+        bids: list[Made] = []
         quality = board.chooser.quality(person.audiences, person.scores)
         asked = _Asked(request, exchange, terms, exchange_id, person, facts, quality, now_ms)
         for imp in request.imp:
             made, reason = self._impression(asked, imp, left)
             if made is not None:
-                bids.append(made[0])
-                left = _without_other_currencies(board, left, made[1])
-        if not bids:
-            return Decision(None, reason)
-        currency = board.by_number[int(bids[0].cid or "0")].campaign.currency
-        seat = SeatBid(bid=tuple(bids), seat=terms.seat)
-        return Decision(BidResponse(id=request.id, seatbid=(seat,), cur=currency), "bid")
+                bids.append(made)
+                if len(request.imp) > 1:
+                    left &= board.index.currencies.get(made.line.campaign.currency, 0)  # an answer has one currency
+        return Decision(tuple(bids), "bid") if bids else Decision((), reason)
 
     # -- the person
 
@@ -189,7 +175,7 @@ class Decider:
 
     # -- one impression
 
-    def _impression(self, asked: _Asked, imp: Imp, left: int) -> tuple[tuple[Bid, str] | None, str]:
+    def _impression(self, asked: _Asked, imp: Imp, left: int) -> tuple[Made | None, str]:
         index = self.board.index
         slots = slots_of(imp)
         fits = 0
@@ -211,7 +197,7 @@ class Decider:
             line = self.board.lines[position]
             made, reason = self._offer(asked, imp, line, micros, slots)
             if made is not None:
-                return (made, line.campaign.currency), "bid"
+                return made, "bid"
             if reason in WAITING:
                 self.board.waiting |= 1 << position
         return None, reason
@@ -227,7 +213,7 @@ class Decider:
 
     def _offer(
         self, asked: _Asked, imp: Imp, line: Line, micros: int, slots: Sequence[tuple[Format, int, int]]
-    ) -> tuple[Bid | None, str]:
+    ) -> tuple[Made | None, str]:
         ready = choose_creative(line, slots, asked.request, imp)
         if ready is None:
             return None, "creative"
@@ -255,7 +241,7 @@ class Decider:
 
     def _commit(
         self, asked: _Asked, imp: Imp, line: Line, ready: Ready, micros: int, nanos: int, deal_id: str | None
-    ) -> tuple[Bid | None, str]:
+    ) -> tuple[Made | None, str]:
         terms, now_ms, person = asked.terms, asked.now_ms, asked.person.number
         until = now_ms + int(1000 * (terms.bid_expires_s + terms.notice_window_s))
         test = asked.request.test == 1
@@ -275,34 +261,8 @@ class Decider:
             self.events.append(
                 BidEvent(lease, seq, line.number, line.stage, ready.number, asked.exchange, micros, person, now_ms)
             )
-        return self._bid(asked, imp, line, ready, micros, token, deal_id), "bid"
-
-    def _bid(
-        self, asked: _Asked, imp: Imp, line: Line, ready: Ready, micros: int, token: Token, deal_id: str | None
-    ) -> Bid:
         server, browser = self._signer.pair(token)
-        creative = ready.creative
-        base = self._url
-        return Bid(
-            id=f"{token.lease:x}-{token.seq:x}",
-            impid=imp.id,
-            price=wire_price(micros),
-            nurl=f"{base}/n/win?t={server}&p=${{AUCTION_PRICE}}",
-            burl=f"{base}/n/bill?t={server}&p=${{AUCTION_PRICE}}",
-            lurl=f"{base}/n/loss?t={server}&r=${{AUCTION_LOSS}}",
-            adm=fill(ready.prepared, f"{base}/n/click?t={browser}", f"{base}/n/imp?t={browser}"),
-            adomain=(creative.adomain,),
-            cid=str(line.number),
-            crid=f"{line.campaign.name}:{creative.id}",
-            cat=creative.cat,
-            attr=creative.attr,
-            dealid=deal_id,
-            w=creative.w or None,
-            h=creative.h or None,
-            exp=int(asked.terms.bid_expires_s) or 1,
-            dur=creative.duration_s or None,
-            mtype=ready.mtype,
-        )
+        return Made(line, ready, imp.id, micros, lease, seq, server, browser, deal_id), "bid"
 
 
 class _Asked(NamedTuple):
@@ -320,7 +280,8 @@ class _Asked(NamedTuple):
 
 def _known(key: bytes, profile: Profiled) -> Person:
     """The person of a profile; one who opted out or refused is unknown."""
-    if profile.opted_out or (profile.consent_known and not profile.consent):
+    flags = profile.flags
+    if flags & OPTED_OUT or flags & (CONSENT_KNOWN | CONSENT_GIVEN) == CONSENT_KNOWN:
         return UNKNOWN
     return Person(int.from_bytes(key[:8], "little"), profile.audiences, profile.scores)
 
@@ -381,8 +342,3 @@ def _allowed(ready: Ready, request: BidRequest, imp: Imp) -> bool:
         if (video.mimes and creative.mime not in video.mimes) or any(attr in video.battr for attr in creative.attr):
             return False
     return True
-
-
-def _without_other_currencies(board: Board, left: int, currency: str) -> int:
-    """One response has one currency."""
-    return left & board.index.currencies.get(currency, 0)

@@ -179,7 +179,8 @@ def billed_nanos(fields: dict[str, Any]) -> int | None:
     """What the notice bills, or None where its price or multiplier is no sane number."""
     try:
         price = Decimal(fields.get("p", ""))
-        multiplier = Decimal(fields.get("m", "") or "1")
+        text = fields.get("m", "")
+        multiplier = Decimal("1" if not text or text.startswith("${") else text)  # older exchanges leave the macro
     except InvalidOperation:
         return None
     if not (price.is_finite() and 0 <= price <= PRICE_CPM_MAX):

@@ -10,8 +10,17 @@ from zlib import crc32
 from bidder.dsp.config import Exchange
 from bidder.dsp.decide import Decider
 from bidder.dsp.notices import Notices
+from bidder.dsp.render import respond, respond_json
 from bidder.http import Request, Response
-from bidder.openrtb import MediaTypeUnknown, RequestInvalid, compress, decode_request, encode_response, media_type
+from bidder.openrtb import (
+    JSON,
+    MediaTypeUnknown,
+    RequestInvalid,
+    compress,
+    decode_request,
+    encode_response,
+    media_type,
+)
 
 BID: Final = "/openrtb2/bid"
 NO_BID: Final = Response(204)
@@ -29,10 +38,11 @@ def exchange_id(name: str) -> int:
 class BidServer:
     """The handler and the shedding hook of `bidder.http.Server`.
 
-    Args: exchanges: terms by name; the first one also answers the bare path.
+    Args: exchanges: terms by name; the first one also answers the bare path; public_url: prefix of notice addresses.
     """
 
-    def __init__(self, decider: Decider, notices: Notices, exchanges: Mapping[str, Exchange]) -> None:
+    def __init__(self, decider: Decider, notices: Notices, exchanges: Mapping[str, Exchange], public_url: str) -> None:
+        self._url = public_url.rstrip("/")
         self._decider = decider
         self._notices = notices
         self._routes = {f"{BID}/{name}": (name, terms, exchange_id(name)) for name, terms in exchanges.items()}
@@ -67,10 +77,13 @@ class BidServer:
             return NO_BID
         decision = self._decider.decide(asked, name, terms, number)
         self.reasons[name, decision.reason] += 1
-        if decision.response is None:
+        if not decision.bids:
             return NO_BID
         kind = media_type(content_type)
-        body = encode_response(decision.response, kind)
+        if kind == JSON:
+            body = respond_json(asked.id, decision.bids, terms, self._url)
+        else:
+            body = encode_response(respond(asked.id, decision.bids, terms, self._url), kind)
         if len(body) >= GZIP_BYTES_MIN and "gzip" in headers.get("accept-encoding", ""):
             return Response(200, compress(body), kind, (("Content-Encoding", "gzip"), ("x-openrtb-version", "2.6")))
         return Response(200, body, kind, (("x-openrtb-version", "2.6"),))

@@ -19,7 +19,7 @@ from bidder.dsp.frequency import Frequency
 from bidder.dsp.ledger import Book, Commit, Kind, Master, Notice, Synced, audit, connect
 from bidder.dsp.pacing import Curve
 from bidder.dsp.tokens import Purpose, TokenSigner
-from bidder.openrtb import cpm_micros, decode_request
+from bidder.openrtb import decode_request
 
 START_MS = 1_767_225_600_000
 YUAN = 10**9
@@ -96,7 +96,7 @@ class World:
         master = Master(self.con, lambda: self.now_ms, 20_000, 1)
         signer = TokenSigner(bytes(32))
         book = Book("w", 1)
-        decider = Decider(book, Frequency(), signer, None, {}, "http://dsp", None, lambda: self.now_ms)
+        decider = Decider(book, Frequency(), signer, None, {}, None, lambda: self.now_ms)
         decider.board = make_board(catalog.all())
         terms = Exchange(notice_window_s=5, bid_expires_s=2)
         rng = random.Random(self.seed)
@@ -110,12 +110,9 @@ class World:
         for tick in range((until_ms - self.now_ms) // self.beat_ms):
             for _ in range(_poisson(rng, self.requests_a_second * self.beat_ms / 1000)):
                 decision = decider.decide(template, "adx", terms, 1)
-                if decision.response is not None:
-                    bid = decision.response.seatbid[0].bid[0]
-                    token = signer.open(
-                        (bid.burl or "").partition("t=")[2].partition("&")[0], Purpose.SERVER, self.now_ms
-                    )
-                    price = cpm_micros(bid.price)
+                for bid in decision.bids:
+                    token = signer.open(bid.server_token, Purpose.SERVER, self.now_ms)
+                    price = bid.price_cpm_micros
                     won = price > 8_000_000 * rng.lognormvariate(0, 0.5)
                     pot = decider.board.by_number[token.campaign].campaign.pot(token.stage)
                     kind = Kind.BILL if won else Kind.LOSS
