@@ -11,6 +11,7 @@ from cleanroom.release.figures import (
     histogram,
     overlap,
     population_histogram,
+    ranked_histogram,
 )
 from cleanroom.release.gate import Contracts, Gate, Released, Suppressed
 from cleanroom.release.guard import OwnRows, Sketcher, repeated_ids, sketch
@@ -56,6 +57,7 @@ __all__ = [
     "open_release",
     "overlap",
     "population_histogram",
+    "ranked_histogram",
     "repeated_ids",
     "sigma_milli",
     "sketch",

@@ -29,7 +29,7 @@ def sigma_milli(l2_squared: int, micro_rho: int) -> int:
     """
     if l2_squared < 1 or micro_rho < 1:
         raise FiguresInvalid("noise needs a sensitivity and a budget of at least one")
-    return _isqrt_up(-(-l2_squared * MILLI * MILLI * MICRO // (2 * micro_rho)))
+    return root_up(-(-l2_squared * MILLI * MILLI * MICRO // (2 * micro_rho)))
 
 
 def micro_rho(l2_squared: int, sigma_thousandths: int) -> int:
@@ -75,6 +75,7 @@ def epsilon(rho_millionths: int, delta_exponent: int) -> float:
     return max(0.0, bound((low + high) / 2))
 
 
-def _isqrt_up(value: int) -> int:
+def root_up(value: int) -> int:
+    """The least integer whose square is at least ``value``."""
     root = math.isqrt(value)
     return root if root * root == value else root + 1

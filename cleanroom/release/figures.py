@@ -8,6 +8,7 @@ them.
     persons     distinct matched persons behind the output                R^2
     MATCHED     matched rows by cell, a person's rows clipped to m        m^2 (R^2 + 1)
     POPULATION  all rows of the population by cell, clipped to m          m^2
+    RANKED      people by cell of equal size in the order of a score      (ceil sqrt(cells + 3) + ceil sqrt(R^2 + 1))^2
     SUM         contributions of matched persons, each clipped to [0, c]  c^2 R^2
 
 R is the contract's reach: how many seed rows one person can touch (one for each id kind). Why it matters: a seed row
@@ -16,6 +17,9 @@ candidate of may look on and match somebody else. The matched set loses that per
 worst case all of them fall into one cell. Without a bound on R an advertiser would put the target's telephone into a
 thousand rows, each with the device of another person it knows: a thousand people would be matched if and only if the
 target is not there. The guard therefore refuses lists in which an id stands twice.
+
+RANKED: taking a person away moves the border of every cell by one rank at most, hence the cells in the bound. It holds
+for a score that is given; that a model was trained on the same people is not in it (docs/RELEASE.md, "Limits").
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cleanroom.canonical import INTEGER_MAX
+from cleanroom.release.accountant import root_up
 from cleanroom.release.errors import FiguresInvalid
 
 FIGURES_MAX = 512
@@ -42,6 +47,7 @@ class Kind(StrEnum):
 
     MATCHED = "matched"
     POPULATION = "population"
+    RANKED = "ranked"
     SUM = "sum"
 
 
@@ -68,6 +74,8 @@ class Figure:
         bound = self.per_person_max**2
         if self.kind is Kind.POPULATION:
             return bound
+        if self.kind is Kind.RANKED:
+            return bound * (root_up(len(self.values) + 3) + root_up(reach**2 + 1)) ** 2
         return bound * (reach**2 + 1 if self.kind is Kind.MATCHED else reach**2)
 
 
@@ -132,6 +140,11 @@ def population_histogram(
 ) -> Figure:
     """Rows of the whole population by cell, whatever matched."""
     return Figure(name, _ints(counts), tuple(labels), Kind.POPULATION, rows_per_person_max, weight)
+
+
+def ranked_histogram(name: str, labels: Sequence[str], counts: Sequence[int], *, weight: int = 1) -> Figure:
+    """People by cell of equal size in the order of a score, best first: matched ones, or everybody."""
+    return Figure(name, _ints(counts), tuple(labels), Kind.RANKED, 1, weight)
 
 
 def bounded_sum(name: str, total: int, *, per_person_max: int, weight: int = 1) -> Figure:

@@ -25,6 +25,7 @@ from cleanroom.release import (
     micro_rho,
     overlap,
     population_histogram,
+    ranked_histogram,
     sigma_milli,
 )
 from cleanroom.release.accountant import split
@@ -112,6 +113,7 @@ def test_declared_sensitivities() -> None:
     assert histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared(2) == 45
     assert population_histogram("a", ["x"], [1], rows_per_person_max=3).l2_squared(2) == 9
     assert bounded_sum("a", 5, per_person_max=7).l2_squared(2) == 196
+    assert ranked_histogram("a", [str(i) for i in range(20)], [1] * 20).l2_squared(2) == 64
     one = Rig().contract
     assert [one.reach(party) for party in ("brand", "operator", "room")] == [2, 3, 3]
 
@@ -135,6 +137,20 @@ def test_taking_a_person_away_changes_clipped_figures_by_the_bound(
     assert (change**2).sum() <= rows_max**2
     assert 0 <= total - without[1] <= value_max * rows_max
     assert 0 <= persons - without[2] <= 1
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=60), st.integers(1, 12), st.integers(0, 59))
+def test_taking_a_person_away_changes_ranked_cells_by_the_bound(marks: list[bool], cells: int, which: int) -> None:
+    """Marks of people in the order of a score, cut into cells of equal size as a report cuts them."""
+
+    def counted(people: list[bool]) -> Any:
+        cell = np.arange(len(people)) * cells // len(people)
+        return np.array([np.bincount(cell, minlength=cells), np.bincount(cell[people], minlength=cells)])
+
+    gone = which % len(marks)
+    change = counted(marks) - counted(marks[:gone] + marks[gone + 1 :])
+    bound = ranked_histogram("a", [str(i) for i in range(cells)], [0] * cells).l2_squared(0)
+    assert ((change**2).sum(axis=1) <= bound).all()
 
 
 def test_clipping_keeps_the_first_rows() -> None:
