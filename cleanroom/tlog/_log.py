@@ -99,7 +99,8 @@ class Log:
         Raises: LogLocked, LogCorrupt: committed head and files disagree and cannot be rebuilt.
         """
         folder = Path(root)
-        (folder / STATE).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / STATE).mkdir(mode=0o700, exist_ok=True)
         held = lock(folder / STATE / "lock")
         try:
             kept = store or SqliteLogStore(folder / STATE / "log.db", origin)

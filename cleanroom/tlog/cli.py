@@ -9,32 +9,39 @@ import base64
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from cleanroom.tlog._audit import verify_log, verify_tree
-from cleanroom.tlog._checkpoint import Checkpoint, open_checkpoint
+from cleanroom.tlog._checkpoint import open_checkpoint
+from cleanroom.tlog._cli_text import (
+    events_of,
+    gist,
+    key_line,
+    party_key,
+    plain_event,
+    plain_opening,
+    plain_text,
+    print_report,
+    say,
+    seen_before,
+    source_of,
+    stream_of,
+)
 from cleanroom.tlog._disclosures import Disclosures
-from cleanroom.tlog._entry import Event, Leaf, Opening, decode_entry
+from cleanroom.tlog._entry import decode_entry
 from cleanroom.tlog._html import render
 from cleanroom.tlog._lot import NONCE_BYTES, draw, nonce_commitment
 from cleanroom.tlog._merkle import leaf_hash, verify_inclusion
-from cleanroom.tlog._note import NoteKey
 from cleanroom.tlog._reader import TileReader
-from cleanroom.tlog._report import AuditReport
-from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, Source, read_checkpoint
+from cleanroom.tlog._source import CHECKPOINT, TILES, DirectorySource, read_checkpoint
 from cleanroom.tlog._story import Story, utc_text
 from cleanroom.tlog.errors import TlogError
-from cleanroom.tlog.wire import RemoteLog, connect
-from keys.signing import VerifyKey
-from protos.errors import SealbidError
+from cleanroom.tlog.wire import RemoteLog
 
 audit_app = typer.Typer(help="Verify a room's log offline, read it, prove one entry.", no_args_is_help=True)
 
@@ -71,14 +78,14 @@ def verify(
     From a directory, or from a room's address: then the entries of those collaborations are opened which the room
     discloses to us.
     """
-    witnesses = [_key_line(text) for text in witness or []]
-    keys = [_key_line(text) for text in vkey]
-    seen = _seen(remembered, keys)
-    source = _source(log, address, identity, room, collaboration or [])
+    witnesses = [key_line(text) for text in witness or []]
+    keys = [key_line(text) for text in vkey]
+    seen = seen_before(remembered, keys)
+    source = source_of(log, address, identity, room, collaboration or [])
     if tree_only:
         report = verify_tree(source, keys, remembered=seen, witnesses=witnesses, quorum=quorum)
     else:
-        parties = dict(_party(text) for text in party or [])
+        parties = dict(party_key(text) for text in party or [])
         report = verify_log(
             source,
             keys,
@@ -92,7 +99,7 @@ def verify(
         )
     if report.verified and remembered is not None:
         remembered.write_bytes(report.checkpoint)
-    _print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json)
     raise typer.Exit(0 if report.verified else 1)
 
 
@@ -106,16 +113,16 @@ def show(
     """List the opened entries: what happened, to whom it was released, why. Verifies nothing; see verify."""
     found = [
         event
-        for event in _events(log)
+        for event in events_of(log)
         if (collaboration is None or event.collaboration == collaboration) and (kind is None or event.kind == kind)
     ]
     if as_json:
-        typer.echo(json.dumps([_plain(event) for event in found]))
+        typer.echo(json.dumps([plain_event(event) for event in found]))
         return
     table = Table("entry", "time", "collaboration", "event", "what")
     for event in found:
-        cells = (str(event.index), utc_text(event.at_ms), event.collaboration, event.kind, _gist(event))
-        table.add_row(*(_plain_text(cell) for cell in cells))
+        cells = (str(event.index), utc_text(event.at_ms), event.collaboration, event.kind, gist(event))
+        table.add_row(*(plain_text(cell) for cell in cells))
     Console().print(table)
 
 
@@ -123,7 +130,7 @@ def show(
 def prove(log: LogDir, vkey: VKey, index: Annotated[int, typer.Argument(min=0)], as_json: AsJson = False) -> None:
     """Prove that one entry is in the signed tree, and print the proof for whoever wants to check it alone."""
     source = DirectorySource(log)
-    keys = [_key_line(text) for text in vkey]
+    keys = [key_line(text) for text in vkey]
     try:
         checkpoint = open_checkpoint(read_checkpoint(source), keys).checkpoint
         reader = TileReader(source, checkpoint.size)
@@ -141,7 +148,7 @@ def prove(log: LogDir, vkey: VKey, index: Annotated[int, typer.Argument(min=0)],
         "leaf_hash": leaf_hash(entry).hex(),
         "proof": [base64.b64encode(item).decode() for item in proof],
         "checkpoint": read_checkpoint(source).decode(),
-        "opened": _plain_opening(opening, entry) if opening is not None else None,
+        "opened": plain_opening(opening, entry) if opening is not None else None,
     }
     if as_json:
         typer.echo(json.dumps(result))
@@ -167,14 +174,12 @@ def challenge(
     if not nonce.exists():
         nonce.write_bytes(secrets.token_bytes(NONCE_BYTES))
         nonce.chmod(0o600)
-        _say({"nonce_commitment": nonce_commitment(nonce.read_bytes()).hex()}, as_json=as_json)
+        say({"nonce_commitment": nonce_commitment(nonce.read_bytes()).hex()}, as_json=as_json)
         return
     try:
-        root = open_checkpoint(
-            read_checkpoint(DirectorySource(log)), [_key_line(text) for text in vkey]
-        ).checkpoint.root
+        root = open_checkpoint(read_checkpoint(DirectorySource(log)), [key_line(text) for text in vkey]).checkpoint.root
         secret = nonce.read_bytes()
-        releases = [event for event in _events(log) if event.kind in ("release.issued", "release.suppressed")]
+        releases = [event for event in events_of(log) if event.kind in ("release.issued", "release.suppressed")]
         chosen = [releases[at] for at in draw(root, secret, len(releases), count)]
         commitment = nonce_commitment(secret).hex()
     except TlogError as error:
@@ -184,9 +189,9 @@ def challenge(
         "nonce_commitment": commitment,
         "root": root.hex(),
         "releases": len(releases),
-        "drawn": [{"index": event.index, "release": _plain(event)["body"]["release"]} for event in chosen],
+        "drawn": [{"index": event.index, "release": plain_event(event)["body"]["release"]} for event in chosen],
     }
-    _say(found, as_json=as_json)
+    say(found, as_json=as_json)
 
 
 @audit_app.command()
@@ -220,126 +225,12 @@ def html_report(
     partial: Annotated[bool, typer.Option(help="entries of some collaborations only were disclosed to me")] = False,
 ) -> None:
     """Audit the log and tell one collaboration as a self-contained HTML page; exit 1 on any violation."""
-    audited = verify_log(log, [_key_line(text) for text in vkey], partial=partial)
+    audited = verify_log(log, [key_line(text) for text in vkey], partial=partial)
     try:
-        story = Story.of(collaboration, _stream(log))
+        story = Story.of(collaboration, stream_of(log))
     except TlogError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     out.write_text(render(story, audited), "utf-8")
     typer.echo(f"{out}: {len(story.releases)} releases, {'verified' if audited.verified else 'NOT verified'}")
     raise typer.Exit(0 if audited.verified else 1)
-
-
-def _say(found: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    for name, value in found.items():
-        typer.echo(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
-
-
-def _source(
-    log: Path | None, address: str | None, identity: Path | None, room: str, collaborations: list[str]
-) -> Source:
-    if (log is None) == (address is None):
-        raise typer.BadParameter("give either --log or --address")
-    if log is not None:
-        return DirectorySource(log)
-    if address is None or identity is None:
-        raise typer.BadParameter("--address needs --identity, the folder made by keys init")
-    return RemoteLog(connect(address, identity, room), collaborations)
-
-
-def _seen(path: Path | None, keys: list[NoteKey]) -> Checkpoint | None:
-    """The remembered checkpoint; a file that holds none signed by the log is the caller's mistake, not the log's."""
-    if path is None or not path.exists():
-        return None
-    try:
-        return open_checkpoint(path.read_bytes(), keys).checkpoint
-    except TlogError as error:
-        raise typer.BadParameter(f"{path}: {error.message}") from None
-
-
-def _key_line(text: str) -> NoteKey:
-    path = Path(text)
-    try:
-        return NoteKey.parse(path.read_text("utf-8") if "+" not in text and path.is_file() else text)
-    except TlogError as error:
-        raise typer.BadParameter(f"key line: {error.message}") from None
-
-
-def _party(text: str) -> tuple[str, VerifyKey]:
-    name, _, encoded = text.partition("=")
-    try:
-        return name, VerifyKey(base64.b64decode(encoded, validate=True))
-    except (ValueError, SealbidError):
-        raise typer.BadParameter(f"party {name!r}: give NAME=BASE64 of 32 bytes") from None
-
-
-def _events(log: Path) -> list[Event]:
-    try:
-        return list(_stream(log))
-    except TlogError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
-def _stream(log: Path) -> Iterator[Event]:
-    return (decode_entry(opening.index, opening.entry) for _, opening in Disclosures(log).openings())
-
-
-def _plain(event: Event) -> dict[str, Any]:
-    return {
-        "index": event.index,
-        "at_ms": event.at_ms,
-        "collaboration": event.collaboration,
-        "kind": event.kind,
-        "body": msgspec.to_builtins(event.body),
-    }
-
-
-def _plain_opening(opening: Opening, entry: bytes) -> dict[str, Any]:
-    return {
-        "salt": opening.salt.hex(),
-        "fits": Leaf.parse(entry).commitment == opening.commitment,
-        "entry": json.loads(opening.entry),
-    }
-
-
-def _gist(event: Event) -> str:
-    plain = _plain(event)["body"]
-    keys = (
-        "party",
-        "operation",
-        "recipient",
-        "purpose",
-        "micro_rho",
-        "ids",
-        "rows_bucket",
-        "verdict",
-        "rule",
-        "reason",
-    )
-    return " ".join(f"{key}={plain[key]}" for key in keys if key in plain)
-
-
-def _print_report(report: AuditReport, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(report.to_json()))
-        return
-    console = Console()
-    for title in ("proved", "claimed", "opened", "notes"):
-        for line in getattr(report, title):
-            console.print(_plain_text(f"{title:8}{line}"))
-    for violation in report.violations:
-        console.print(_plain_text(f"{violation.rule}  {violation.place}: {violation.detail}", style="red"))
-    if report.violations_dropped:
-        console.print(f"and {report.violations_dropped} more")
-    verdict = "verified" if report.verified else f"{len(report.violations)} violations"
-    console.print(_plain_text(f"{report.origin or 'unknown log'}: {report.size} entries, {verdict}"))
-
-
-def _plain_text(words: str, style: str = "") -> Text:
-    """Words of the room for a terminal: no markup is read in them, no control character reaches it."""
-    return Text("".join(char if char.isprintable() else "\ufffd" for char in words), style=style)

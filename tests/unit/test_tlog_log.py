@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import threading
@@ -230,6 +231,30 @@ def test_threads_share_groups_and_each_gets_its_own_places(log: Log) -> None:
     reader = TileReader(log.source(), log.size)
     assert sorted(places.values()) == list(range(log.size))
     assert all(reader.entry(index) == leaf for leaf, index in places.items())
+
+
+def test_a_full_disk_stops_the_log_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log.open(tmp_path, ORIGIN, LOG_KEY, Clock())
+    log.append([b"a"])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cleanroom.tlog._files._write_flushed", full)
+        with pytest.raises(OSError, match="no space left"):
+            log.append([b"b"])
+    with pytest.raises(LogCorrupt):  # it does not guess how far it got: it is reopened
+        log.append([b"c"])
+    assert (log.size, log.root) == (1, naive_root([b"a"]))
+    log.close()
+    with Log.open(tmp_path, ORIGIN, LOG_KEY, Clock()) as again:
+        assert again.root == naive_root([b"a", b"b"])  # committed, though nobody was told so
+        assert again.append([b"d"]) == range(2, 3)
+
+
+def test_the_writers_own_folder_is_closed_to_others(log: Log) -> None:
+    assert (log.root_dir / "state").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_checkpoint_of_another_key_or_log_is_refused(log: Log) -> None:
