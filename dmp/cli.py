@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,11 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
+import dmp.offline as offline
+from dmp.audience.expression import Expression, encode, parse
+from dmp.audience.packs import cross
 from dmp.config import DmpConfig
+from dmp.errors import AudienceInvalid
 from dmp.profile import SECRET_BYTES, SECRET_KIND, SECRET_NAME
 from dmp.service import serve as run_server
 from dmp.wire import DmpClient
@@ -44,6 +49,7 @@ Address = Annotated[str, typer.Option(help="host:port of the DMP.", envvar="DMP_
 Identity = Annotated[Path, typer.Option(help="Folder with the caller's identity (keys init).", envvar="DMP_IDENTITY")]
 DmpParty = Annotated[str, typer.Option("--party", help="The name in the DMP's certificate.", envvar="DMP_PARTY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Definition = Annotated[Path, typer.Argument(help="JSON of the definition (dmp/audience/expression.py).", exists=True)]
 SealedFile = Annotated[Path, typer.Argument(help="A sealed file.", exists=True, dir_okay=False)]
 
 
@@ -113,6 +119,48 @@ def audience_show(
         _show([client.audience(name)], columns, as_json, one=True)
 
 
+@audience_app.command("estimate")
+def audience_estimate(
+    definition: Definition, address: Address, identity: Identity, party: DmpParty = "dmp", as_json: AsJson = False
+) -> None:
+    """Say how many people a definition has, before anything is computed."""
+    with _client(address, identity, party) as client:
+        _show([client.estimate(definition.read_text("utf-8"))], ("people", "low", "high", "exact"), as_json, one=True)
+
+
+@audience_app.command("build")
+def audience_build(
+    definition: Definition,
+    name: Annotated[str, typer.Option(help="Its name; a computed audience of this name gets a new version.")],
+    address: Address,
+    identity: Identity,
+    days: Annotated[int, typer.Option(min=0, help="Days until it expires; 0: never.")] = 0,
+    party: DmpParty = "dmp",
+    as_json: AsJson = False,
+) -> None:
+    """Compute an audience and put it into the profiles."""
+    expires = time.time_ns() // 1_000_000 + days * 86_400_000 if days else 0
+    with _client(address, identity, party) as client:
+        built = client.build_audience(name, definition.read_text("utf-8"), expires_ms=expires)
+        _show([built], (*_AUDIENCE_COLUMNS, "version", "receipt"), as_json, one=True)
+
+
+@audience_app.command("packs")
+def audience_packs(
+    file: Annotated[Path, typer.Argument(help='JSON: {"base": {...}, "dimensions": {"category": {"wipes": {...}}}}.')],
+    prefix: Annotated[str, typer.Option(help="Names become PREFIX/value/value.")],
+    address: Address,
+    identity: Identity,
+    party: DmpParty = "dmp",
+) -> None:
+    """Split an audience into one pack for each combination of its dimensions' values."""
+    data = _packs(file)
+    with _client(address, identity, party) as client:
+        for name, expression in data.items():
+            built = client.build_audience(f"{prefix}/{name}", encode(expression))
+            print(f"{built.id}\t{built.people}\t{built.name}")
+
+
 @audience_app.command("withdraw")
 def audience_withdraw(
     name: str, address: Address, identity: Identity, party: DmpParty = "dmp", as_json: AsJson = False
@@ -138,6 +186,14 @@ def profile_get(
         answer = client.profile(kind, encoding, value, purpose)
         columns = ("found", "audiences", "tags", "scores", "consent", "opted_out")
         _show([answer], columns, as_json, one=True)
+
+
+@profile_app.command("build")
+def profile_build(address: Address, identity: Identity, party: DmpParty = "dmp") -> None:
+    """Build profiles anew, after people were ingested."""
+    with _client(address, identity, party) as client:
+        answer = client.build_profiles()
+        print(f"base {answer.base}: {answer.records} records in {answer.seconds:.1f} s")
 
 
 @profile_app.command("opt-out")
@@ -169,6 +225,21 @@ def profile_grant(
     print(f"sealed the profile secret to {to.party}: {out}")
 
 
+def _secret(config: Path) -> bytes:
+    return _own_identity(load(config, DmpConfig)).keystore.get(SECRET_NAME, SECRET_KIND)
+
+
+def _data(config: Path) -> Path:
+    folder = load(config, DmpConfig).data
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+app.command("portrait")(offline.portrait_command)
+for _name, _group in offline.build(_secret, _data).items():
+    app.add_typer(_group, name=_name)
+
+
 def main() -> None:
     """Run the command; an error of ours is one line on stderr and exit status 1."""
     try:
@@ -181,6 +252,16 @@ def main() -> None:
 def _own_identity(config: DmpConfig) -> PartyIdentity:
     file = config.passphrase_file
     return PartyIdentity.load(config.identity, passphrase_from_file(file) if file else read_passphrase(None))
+
+
+def _packs(file: Path) -> dict[str, Expression]:
+    """Packs of a file. Raises: AudienceInvalid."""
+    try:
+        data = json.loads(file.read_text("utf-8"))
+        dimensions = {n: {value: parse(e) for value, e in d.items()} for n, d in data["dimensions"].items()}
+        return cross(parse(data["base"]), dimensions)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise AudienceInvalid(f"{file.name}: a JSON object with base and dimensions") from None
 
 
 def _client(address: str, identity: Path, party: str) -> DmpClient:
