@@ -71,9 +71,9 @@ def tokens_of(inputs: list[bytes]) -> list[bytes]:
     return [value[-16:] for value in inputs]
 
 
-@pytest.fixture(params=[500_000, 300])
-def scene(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(commit_module, "_ROWS_PER_PART", request.param)
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(commit_module, "_ROWS_PER_PART", 300)
     words = [os.urandom(16) for _ in range(1500)]
     shared = tokens_of(decoy_inputs(b"b" * 32, b"c" * 32, 1, "phone", 20))
     made = {}

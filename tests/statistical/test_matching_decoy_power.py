@@ -19,7 +19,7 @@ from cleanroom.matching.spec import PAIR_SCHEMA
 
 SPEC = MatchSpec(("phone",))
 ROWS = 2000
-ROOMS = 6
+ROOMS = 5
 LISTS = 10  # disjoint sets of decoys in one room
 TRIALS = ROOMS * LISTS
 FRACTION = 0.05
