@@ -9,12 +9,16 @@
 #ifndef SEALBID_IFMA_FIELD_H
 #define SEALBID_IFMA_FIELD_H
 
-#include <immintrin.h>
-
 #include "_field.h"
 
+#ifdef SEALBID_EMULATED /* the constant-time test brings the instructions in plain C */
+#define IFMA_TARGET
+#define VPURE static __attribute__((unused))
+#else
+#include <immintrin.h>
 #define IFMA_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512ifma")))
 #define VPURE static inline IFMA_TARGET __attribute__((always_inline))
+#endif
 #define VFUNC static IFMA_TARGET __attribute__((noinline))
 
 typedef __m512i vec;
@@ -49,7 +53,9 @@ VPURE vfe v_carry(wide a) {
 /* Fold ten limbs into five: 2^255 = 19. The compiler is kept from making four operations of each product. */
 VPURE wide v_fold(const vec t[10]) {
     vec nineteen = VSET(19);
+#ifndef SEALBID_EMULATED
     __asm__("" : "+v"(nineteen));
+#endif
     wide r;
     for (int i = 0; i < 5; i++) r.v[i] = VADD(t[i], _mm512_mullo_epi64(t[i + 5], nineteen));
     return r;

@@ -5,9 +5,11 @@
 #include "_sha512.h"
 #include "_sum.h"
 
-#if defined(__x86_64__) && !defined(SEALBID_PORTABLE_ONLY)
+#if (defined(__x86_64__) && !defined(SEALBID_PORTABLE_ONLY)) || defined(SEALBID_EMULATED)
 #define SEALBID_IFMA 1
+#ifndef SEALBID_EMULATED
 #include <cpuid.h>
+#endif
 #include "_ifma_batch.h"
 #include "_ifma_sha512.h"
 #include "_ifma_sum.h"
@@ -32,7 +34,7 @@ static const path PATHS[] = {
 #endif
 };
 
-#ifdef SEALBID_IFMA
+#if defined(SEALBID_IFMA) && !defined(SEALBID_EMULATED)
 /* Whether the processor has the instructions, and the system keeps their registers. */
 static int have_ifma(void) {
     const unsigned wanted = 1u << 16 | 1u << 17 | 1u << 21 | 1u << 30 | 1u << 31; /* avx512 f, dq, ifma, bw, vl */
@@ -45,7 +47,7 @@ static int have_ifma(void) {
 #endif
 
 static int path_count(void) {
-#ifdef SEALBID_IFMA
+#if defined(SEALBID_IFMA) && !defined(SEALBID_EMULATED)
     return have_ifma() ? 2 : 1;
 #else
     return 1;
