@@ -20,6 +20,7 @@ from bidder.openrtb.macros import MacroValues, expand
 
 TOKEN_BYTES: Final = 16
 """An impression token is a fresh random name of a win: who does not have it cannot bill."""
+TOKENS_AT_ONCE: Final = 256
 
 log = structlog.get_logger("adx")
 
@@ -45,6 +46,7 @@ class Settlement:
         self._metrics = metrics
         self._now_ms = now_ms
         self._rng = rng
+        self._random: list[bytes] = []
         self._billing: set[asyncio.Task[None]] = set()
 
     def settle(self, request: BidRequest, outcome: Outcome, fetched: Mapping[str, str]) -> list[Sold]:
@@ -71,7 +73,7 @@ class Settlement:
         exp_s = min(bid.exp or self._config.impression_window_s, self._config.impression_window_s)
         if request.test:
             return Sold(winner, markup, "", exp_s)
-        token = base64.urlsafe_b64encode(self._rng(TOKEN_BYTES)).decode().rstrip("=")
+        token = self._token()
         win = Win(
             token=token,
             bidder=winner.placed.bidder,
@@ -93,6 +95,15 @@ class Settlement:
             self._send("nurl", winner.placed.bidder, expand(bid.nurl, values, url=True))
         reported = self._config.bill_on == "impression"
         return Sold(winner, markup, f"{self._config.public_url}/imp/{token}" if reported else "", exp_s)
+
+    def _token(self) -> str:
+        """A fresh name; random bytes are fetched for many at once, a system call each would cost more than the
+        auction.
+        """
+        if not self._random:
+            block = self._rng(TOKEN_BYTES * TOKENS_AT_ONCE)
+            self._random = [block[i : i + TOKEN_BYTES] for i in range(0, len(block), TOKEN_BYTES)]
+        return base64.urlsafe_b64encode(self._random.pop()).decode().rstrip("=")
 
     def _bill_now(self, token: str) -> None:
         task = asyncio.get_running_loop().create_task(self._bill(token))

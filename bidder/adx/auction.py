@@ -98,12 +98,24 @@ def _rank(request: BidRequest, entries: list[_Entry], rules: Rules) -> dict[str,
         by_imp[entry.candidate.placed.bid.impid].append(entry)
     for listed in by_imp.values():
         if len(listed) > 1:
-            listed.sort(key=lambda e: _order(request, e.candidate, rules))
+            listed.sort(key=lambda e: (_tier(e.candidate, rules), -e.candidate.here_micros))
+            _break_ties(request.id, listed, rules)
     return by_imp
 
 
-def _order(request: BidRequest, candidate: Candidate, rules: Rules) -> tuple[int, int, bytes]:
-    return _tier(candidate, rules), -candidate.here_micros, _tie(request.id, candidate.placed)
+def _break_ties(request_id: str, listed: list[_Entry], rules: Rules) -> None:
+    """Put entries of the same tier and price into the order of their hashes; only they are hashed."""
+    begin = 0
+    for end in range(1, len(listed) + 1):
+        if end < len(listed) and _alike(listed[begin].candidate, listed[end].candidate, rules):
+            continue
+        if end - begin > 1:
+            listed[begin:end] = sorted(listed[begin:end], key=lambda e: _tie(request_id, e.candidate.placed))
+        begin = end
+
+
+def _alike(one: Candidate, other: Candidate, rules: Rules) -> bool:
+    return one.here_micros == other.here_micros and _tier(one, rules) == _tier(other, rules)
 
 
 def _tier(candidate: Candidate, rules: Rules) -> int:

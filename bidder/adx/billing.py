@@ -193,7 +193,7 @@ class Books:
     def won(self, win: Win) -> None:
         """Record a win; it becomes durable with the next group."""
         self.accounts.apply(win)
-        self._journal.append(_encode(win)).add_done_callback(_failed)
+        self._journal.append(_encode(win), urgent=False).add_done_callback(_failed)
 
     async def impression(self, token: str, now_ms: int) -> tuple[Verdict, Win | None]:
         """Bill a reported impression. Durable when it returns BILLED. Raises: OSError: it could not be; nothing is
@@ -224,7 +224,7 @@ class Books:
         if token in self.accounts.untold:
             record = Told(token, now_ms)
             self.accounts.apply(record)
-            self._journal.append(_encode(record)).add_done_callback(_failed)
+            self._journal.append(_encode(record), urgent=False).add_done_callback(_failed)
 
     def lapse(self, now_ms: int) -> list[Win]:
         """Close the wins whose window has passed, and return them."""
@@ -232,7 +232,7 @@ class Books:
         for win in late:
             record = Lapse(win.token, now_ms)
             self.accounts.apply(record)
-            self._journal.append(_encode(record)).add_done_callback(_failed)
+            self._journal.append(_encode(record), urgent=False).add_done_callback(_failed)
         self.accounts.forget(now_ms)
         return late
 

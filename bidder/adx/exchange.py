@@ -130,13 +130,12 @@ class Exchange:
         return outcome
 
     def _rules_of(self, request: BidRequest) -> Rules:
-        """The rules with today's verdicts and, where they are wanted, the learned floors."""
-        return replace(
-            self._rules,
-            disapproved=self.review.disapproved,
-            approved=self.review.approved if self._config.review == "approve-first" else None,
-            floors_micros=self._floors.floors(request) if self._config.learned_floors else {},
-        )
+        """The rules with the verdicts so far and, where they are wanted, the learned floors."""
+        rules, review = self._rules, self.review
+        approved = review.approved if self._config.review == "approve-first" else None
+        if rules.disapproved is not review.disapproved or rules.approved is not approved:
+            rules = self._rules = replace(rules, disapproved=review.disapproved, approved=approved)
+        return replace(rules, floors_micros=self._floors.floors(request)) if self._config.learned_floors else rules
 
     async def _ask_all(self, outgoing: Outgoing, traits: Traits, deadline_s: float) -> Sequence[Answer]:
         """Ask whom it may concern, all at once; every call ends by the deadline whatever the bidder does."""

@@ -20,6 +20,8 @@ from bidder.adx.errors import BillingCorrupt
 
 _HEAD: Final = struct.Struct(">II")
 RECORD_BYTES_MAX: Final = 64 * 1024
+PATIENCE_S: Final = 0.005
+"""How long a record nobody waits for stays in memory to be written together with others."""
 
 
 def frame(payload: bytes) -> bytes:
@@ -54,17 +56,28 @@ class Journal:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="billing")
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
 
-    def append(self, payload: bytes) -> asyncio.Future[None]:
-        """Queue a record; the future is done when it is durable, and fails with OSError if it cannot be."""
+    def append(self, payload: bytes, *, urgent: bool = True) -> asyncio.Future[None]:
+        """Queue a record; the future is done when it is durable, and fails with OSError if it cannot be.
+
+        Args: urgent: someone waits for it; else it may wait PATIENCE_S for others to share its write.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append((frame(payload), future))
-        if not self._writing:
+        if urgent and not self._writing:
             self._begin(loop)
+        elif not self._writing and self._timer is None:
+            self._timer = loop.call_later(PATIENCE_S, self._begin, loop)
         return future
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing:
+            return
         batch, self._waiting = self._waiting, []
         self._writing = True
         work = loop.run_in_executor(self._executor, self._write, b"".join(raw for raw, _ in batch))

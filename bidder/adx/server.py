@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 import structlog
 import uvloop
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from bidder.adx._settlement import Settlement
 from bidder.adx.billing import Books, Verdict
@@ -119,7 +119,7 @@ class Adx:
                 return Response(200, msgspec.json.encode(self._books.report()), JSON)
             case "/metrics":
                 self._exchange.export_health()
-                return Response(200, generate_latest(self.metrics.registry), CONTENT_TYPE_LATEST)
+                return Response(200, self.metrics.export(), CONTENT_TYPE_LATEST)
             case "/health":
                 return Response(200, b"ok\n", "text/plain")
         return Response(404)

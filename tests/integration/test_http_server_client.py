@@ -443,6 +443,38 @@ def test_a_second_answer_is_never_given_to_the_next_request() -> None:
     thread.join()
 
 
+def test_half_an_unasked_answer_does_not_become_the_next_one() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+
+    def serve() -> None:
+        with suppress(OSError), listener:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst")
+                threading.Event().wait(0.1)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ngh")  # while nothing is asked
+                peer.settimeout(2)
+                peer.recv(65536)
+                peer.sendall(b"ost")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+    async def main() -> None:
+        client = Client()
+        assert (await client.post(url, b"", timeout_ms=1500)).body == b"first"
+        await asyncio.sleep(0.3)
+        with pytest.raises((ConnectFailed, PeerClosed, DeadlineExceeded)):
+            await client.post(url, b"", timeout_ms=300)
+        await client.close()
+
+    uvloop.run(main())
+    thread.join()
+
+
 def test_nobody_listening_and_bad_urls() -> None:
     async def main() -> None:
         client = Client()

@@ -203,6 +203,12 @@ def test_what_is_no_message_is_refused(raw: bytes) -> None:
         decode_response(raw)
 
 
+@pytest.mark.parametrize("place", [b'"ext":{"a":"\xff"}', b'"unheard":"\xc3("'])
+def test_broken_text_does_not_travel_on_undecoded(place: bytes) -> None:
+    with pytest.raises(RequestInvalid, match="UTF-8"):
+        decode_request(b'{"id":"r","imp":[{"id":"1","banner":{}}],' + place + b"}")
+
+
 def test_a_message_never_names_a_value() -> None:
     secret = "460001234567890"
     with pytest.raises(RequestInvalid) as caught:
