@@ -33,6 +33,7 @@ LEGS: Final = (
     Leg("half-life", 0.28, 250_000),
     Leg("end", 0.15, 120_000),
 )
+CEILING: Final = 3  # times the base: the most a bid may be, however far behind its plan the spending is
 TIERS: Final = (1.8, 1.5, 1.25, 1.05, 0.9)  # value by quality bin, the most alike first
 
 
@@ -81,7 +82,7 @@ adomain = "brand.example"
     path.write_text(
         f"""name = "{plan.name}"
 advertiser = "brand"
-max_cpm_micros = {10 * base_cpm_micros}
+max_cpm_micros = {CEILING * base_cpm_micros}
 
 [value]
 base_cpm_micros = {base_cpm_micros}
