@@ -20,25 +20,26 @@ from cleanroom.tlog import Log, NoteKey, TileReader, open_checkpoint, verify_con
 KILLS = int(os.environ.get("TLOG_KILLS", "8"))
 
 WORKER = """
-import os, sys, threading
-sys.path.insert(0, {tests!r})
-from tlog_rig import Rig, hex32
-from pathlib import Path
-rig = Rig(Path({root!r}), seed=os.urandom(8).hex())
+import hashlib, os, threading
+from cleanroom.tlog import Log, RoomLog
+from keys.signing import SigningKey
+log = Log.open({root!r}, {origin!r}, SigningKey.from_bytes({key!r}), lambda: 1_800_000_000_000)
+room = RoomLog(log, os.urandom)
 out = threading.Lock()
 
 def work(worker):
     count = 0
     while True:
         count += 1
-        body = {{"component": "room", "version": "1.0", "digest": hex32(f"{{os.getpid()}} {{worker}} {{count}}")}}
+        digest = hashlib.sha256(b"%d %d %d" % (os.getpid(), worker, count)).hexdigest()
+        body = {{"component": "room", "version": "1.0", "digest": digest}}
         batch = [("build.digest", f"c{{worker}}", body)] * (1 + count % 40 * (count % 3))
-        for receipt in rig.room.record_many(batch):
+        for receipt in room.record_many(batch):
             with out:
                 os.write(1, b"%d %b\\n" % (receipt.index, receipt.leaf_hash.hex().encode()))
         if count % 10 == 0:
             with out:
-                os.write(1, b"note " + rig.log.checkpoint().hex().encode() + b"\\n")
+                os.write(1, b"note " + log.checkpoint().hex().encode() + b"\\n")
 
 for worker in range(4):
     threading.Thread(target=work, args=(worker,)).start()
@@ -48,7 +49,7 @@ for worker in range(4):
 def test_kill_at_random_moments(tmp_path: Path) -> None:
     """Each round: start, let it write, kill, reopen, and hold the log against everything it ever acknowledged."""
     root = tmp_path / "log"
-    source = WORKER.format(tests=str(Path(__file__).parents[1]), root=str(root))
+    source = WORKER.format(root=str(root), origin=ORIGIN, key=LOG_KEY.to_bytes())
     chance = random.Random(7)
     acknowledged: dict[int, str] = {}
     notes: list[bytes] = []
