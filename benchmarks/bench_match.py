@@ -2,8 +2,8 @@
 
 The question of an advertiser: I have N customers, the operator has N people, half of mine are theirs; how long until
 the room has matched us? Every party is a process of its own over loopback TLS, driven by its own commands; CSV and
-Parquet in, a committed match out. `seconds_total` is everything; `seconds_online` is what is left once the provider's table
-exists (seal, upload, match). Resident memory is each process's own peak.
+Parquet in, a committed match out. `seconds_total` is everything; `seconds_online` is what is left once the provider's
+table exists (seal, upload, match). Resident memory is each process's own peak.
 
 With --peers the same two columns of ids are matched by openmined-psi (P-256) and spu (ECDH over Curve25519) in the
 same run, where those packages are installed; they match one column, in memory, without contract, proof, log or room.
