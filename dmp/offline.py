@@ -17,13 +17,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
+from pyroaring import BitMap
 from rich.console import Console
 from rich.table import Table
 
 import dmp.taxonomy
 from dmp.audience.evaluate import Sources, evaluate
 from dmp.audience.expression import parse
-from dmp.audience.tags import TagIndex
+from dmp.audience.tags import TagIndex, publish_tags
 from dmp.graph import Id, IdentityGraph, Seen
 from dmp.ingest import IngestInvalid, ingest, load_mapping, quality
 from dmp.ingest.people import ingest_people
@@ -163,6 +164,19 @@ def _tags_commands() -> typer.Typer:
             shown.add_row("  " * row.depth + row.name, f"{row.people:,}", row.created, str(row.children), row.kind)
         Console().print(shown)
 
+    @group.command("build")
+    def materialise(
+        table: Annotated[Path, typer.Argument(help="Parquet of `dmp ingest table`.", exists=True)],
+        out: Annotated[Path, typer.Argument(help="Folder of materialised tags to make.")],
+        person: Annotated[str, typer.Option(help="Column that names the person.")],
+        tags: Annotated[str, typer.Option(help="Column with a list of tags.")],
+    ) -> None:
+        """Make tags of a table: people are numbered as they appear, and carry every tag of their rows."""
+        people, carriers = tags_of(pq.read_table(table), person, tags)
+        version = publish_tags(out, BitMap(range(people)), carriers)
+        tagged = len(BitMap.union(*carriers.values()))
+        print(f"version {version}: {people:,} people, {len(carriers)} tags, {tagged:,} people carry one or more")
+
     @group.command("list")
     def facts(tags: Annotated[Path, typer.Argument(help="Folder of materialised tags.", exists=True)]) -> None:
         """List materialised tags: people, fill rate, usable or not."""
@@ -276,6 +290,20 @@ def read_events(source: Path) -> pa.Table:
         return pa.Table.from_pylist([_event(row) for row in rows])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise IngestInvalid(f"{source.name}: not a file of events ({type(error).__name__}: {error})") from None
+
+
+def tags_of(table: pa.Table, person: str, tags: str) -> tuple[int, dict[str, BitMap]]:
+    """People of a table, and who carries each tag. Raises: IngestInvalid: a column is missing or the tags no lists."""
+    missing = {person, tags} - set(table.column_names)
+    if missing or not pa.types.is_list(table.schema.field(tags).type):
+        raise IngestInvalid(f"the table needs a column {person!r} and lists in {tags!r} (split them in the mapping)")
+    numbers: dict[str, int] = {}
+    carriers: dict[str, BitMap] = {}
+    for name, carried in zip(table.column(person).to_pylist(), table.column(tags).to_pylist(), strict=True):
+        number = numbers.setdefault(name, len(numbers))
+        for tag in carried or ():
+            carriers.setdefault(tag, BitMap()).add(number)
+    return len(numbers), carriers
 
 
 def members_of(rule: Rule, events: pa.Table, day: date) -> tuple[list[int], dict[str, int]]:

@@ -37,7 +37,7 @@ class StoreBusy(DmpError):
 
 
 class StoreFull(DmpError):
-    """The disk is full; what was published before stays in force."""
+    """The disk is full or fails; what was published before stays in force."""
 
     code = "profile-store-full"
     fault = Fault.EXHAUSTED

@@ -82,7 +82,7 @@ def build_base(
             number, records, files.base_file(root, number).stat().st_size, time.perf_counter() - started
         )
         _seal(root, report, built_ms)
-    except (lmdb.DiskError, lmdb.MapFullError, OSError) as error:
+    except (lmdb.Error, OSError) as error:
         shutil.rmtree(target, ignore_errors=True)
         raise StoreFull(f"base {number} could not be written ({type(error).__name__}: {error})") from None
     except BaseException:

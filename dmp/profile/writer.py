@@ -245,5 +245,5 @@ class ProfileWriter:
 def _disk(root: Path) -> Iterator[None]:
     try:
         yield
-    except (lmdb.DiskError, lmdb.MapFullError) as error:
+    except lmdb.Error as error:
         raise StoreFull(f"{root}: {error}; nothing of this change was kept") from None

@@ -20,6 +20,7 @@ from dmp.ingest import IngestInvalid
 from dmp.rules import RuleInvalid
 
 NOON_MS = 1_782_777_600_000 + 4 * 3_600_000  # 30 June 2026, China
+IPINYOU = Path(__file__).parents[2] / "../shared/data/ipinyou/raw/imp.20131021.adv2821.limit1000.txt"
 FIELDS = ("id", "person", "event", "at_ms", "subject", "outward", "amount", "detail", "lat", "lon", "province")
 
 
@@ -82,6 +83,21 @@ def test_tags_and_portrait(tmp_path: Path) -> None:
     assert "online-channel" in (tmp_path / "p.html").read_text()
     definition = json.dumps({"op": "not", "of": {"op": "tag", "tag": "online-channel"}})
     assert "60 of 100 people" in run("portrait", tmp_path / "tags", definition)
+
+
+@pytest.mark.skipif(not IPINYOU.exists(), reason="the iPinYou log is not here")
+def test_ipinyou_from_its_file_to_a_portrait(tmp_path: Path) -> None:
+    mapping = tmp_path / "ipinyou.toml"
+    mapping.write_text(
+        'format = "tsv"\nheader = false\n[columns.user]\nfield = 3\nrequired = true\n'
+        '[columns.tags]\nfield = 23\nsplit = ","\n'
+    )
+    assert "10000 rows kept" in run("ingest", "table", IPINYOU, mapping, tmp_path / "t.parquet")
+    said = run("tags", "build", tmp_path / "t.parquet", tmp_path / "tags", "--person", "user", "--tags", "tags")
+    assert said == "version 1: 8,861 people, 68 tags, 6,073 people carry one or more\n"
+    found = {row["tag"]: row for row in json.loads(run("portrait", tmp_path / "tags", "10110", "--json"))}
+    assert found["10110"]["population"] == 2_573
+    assert found["10110"]["tgi"] == pytest.approx(8_861 / 2_573 * 100)
 
 
 def test_ingest_table_prints_quality(tmp_path: Path) -> None:

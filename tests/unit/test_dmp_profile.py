@@ -311,3 +311,60 @@ def test_a_reader_in_another_process_follows_a_swap(tmp_path: Path) -> None:
         assert child.stdin is not None
         child.stdin.close()
         assert child.wait(10) == 0
+
+
+_LIMITED = """
+import resource, signal, sys, pyarrow as pa
+from dmp.profile import PROFILE_SCHEMA, Join, ProfileWriter, StoreFull
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = ProfileWriter.open(sys.argv[1])
+rows = [{"key": i.to_bytes(16, "big"), "audiences": [1], "tags": list(range(100)), "score_ids": [], "score_values": [],
+         "consent": True} for i in range(20_000)]
+batches = pa.Table.from_pylist(rows, PROFILE_SCHEMA).to_batches(max_chunksize=1000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))  # the disk ends here
+many = [Join(i.to_bytes(16, "big"), 9) for i in range(100_000)]
+for change in (lambda: writer.build(batches), lambda: writer.apply(many)):
+    try:
+        change()
+    except StoreFull:
+        print("full", flush=True)
+"""
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    store(tmp_path).close()
+    done = subprocess.run([sys.executable, "-c", _LIMITED, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "full\nfull\n", done.stderr
+    with ProfileWriter.open(tmp_path) as writer, ProfileReader.open(tmp_path, SECRET) as reader:
+        assert reader.audiences(KEYS[0]) == (7,)
+        assert writer.delta_entries() == 0
+        assert sorted(p.name for p in tmp_path.glob("profiles.*")) == ["profiles.0", "profiles.1"]
+        writer.apply([Join(KEYS[0], 9)])
+
+
+_SLOW = """
+import sys, time, pyarrow as pa
+from dmp.profile import PROFILE_SCHEMA, ProfileWriter
+def batches():
+    yield pa.Table.from_pylist([{"key": bytes(16), "audiences": [1], "tags": [], "score_ids": [], "score_values": [],
+                                 "consent": True}], PROFILE_SCHEMA).to_batches()[0]
+    print("building", flush=True)
+    time.sleep(60)
+ProfileWriter.open(sys.argv[1]).build(batches())
+"""
+
+
+def test_a_build_that_is_killed_leaves_the_store_in_force(tmp_path: Path) -> None:
+    store(tmp_path).close()
+    with subprocess.Popen([sys.executable, "-c", _SLOW, str(tmp_path)], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"building\n"
+        assert (tmp_path / "profiles.2").exists()
+        child.kill()
+    with ProfileReader.open(tmp_path, SECRET) as reader:
+        assert reader.audiences(KEYS[0]) == (7,)
+    with ProfileWriter.open(tmp_path) as writer, ProfileReader.open(tmp_path, SECRET) as reader:
+        assert not (tmp_path / "profiles.2").exists()
+        writer.build([batch([(KEYS[0], [5], [], {}, None)])])
+        reader.refresh()
+        assert reader.audiences(KEYS[0]) == (5,)
