@@ -8,7 +8,6 @@ import sys
 import typer
 
 from cleanroom.advertiser.cli import app as advertiser_app
-
 from cleanroom.contract.cli import contract_app
 from cleanroom.member.cli import audience_app, collaboration_app, lookalike_app, match_app, overlap
 from cleanroom.provider.cli import app as provider_app
