@@ -90,6 +90,7 @@ class DspConfig(msgspec.Struct, frozen=True, kw_only=True):
     notice_key: str = "notice-key"
     beat_ms: int = 250  # how often a worker and the ledger speak
     journal_flush_ms: int = 200
+    shed_after_ms: int = 50  # a bid request that has waited so long in the process is answered 204 unread
     vendor_id: int | None = None  # in the Global Vendor List; without one no person is looked up under GDPR
     model: Path | None = None  # a published scoring model
 
@@ -104,6 +105,8 @@ class DspConfig(msgspec.Struct, frozen=True, kw_only=True):
             faults.append("beat_ms: 20 to 2000")
         if not 10 <= self.journal_flush_ms <= 10_000:
             faults.append("journal_flush_ms: 10 to 10000")
+        if self.shed_after_ms < 1:
+            faults.append("shed_after_ms: at least 1")
         for place in ("listen", "metrics"):
             if not getattr(self, place).rpartition(":")[2].isdigit():
                 faults.append(f"{place}: host:port")

@@ -27,7 +27,6 @@ NO_BID: Final = Response(204)
 MALFORMED: Final = Response(400)
 UNKNOWN_MEDIA: Final = Response(415)
 GZIP_BYTES_MIN: Final = 1_000  # below it compression costs more than it saves
-SHED_AFTER_S: Final = 0.05  # a request that waited so long here would be answered late anyway
 
 
 def exchange_id(name: str) -> int:
@@ -41,7 +40,10 @@ class BidServer:
     Args: exchanges: terms by name; the first one also answers the bare path; public_url: prefix of notice addresses.
     """
 
-    def __init__(self, decider: Decider, notices: Notices, exchanges: Mapping[str, Exchange], public_url: str) -> None:
+    def __init__(
+        self, decider: Decider, notices: Notices, exchanges: Mapping[str, Exchange], public_url: str, shed_after_ms: int
+    ) -> None:
+        self._shed_after_s = shed_after_ms / 1000
         self._url = public_url.rstrip("/")
         self._decider = decider
         self._notices = notices
@@ -90,7 +92,7 @@ class BidServer:
 
     def admit(self, request: Request, waited_s: float) -> Response | None:
         """No bid at once for a bid request that has waited too long; notices are always taken."""
-        if waited_s < SHED_AFTER_S or request.path not in self._routes:
+        if waited_s < self._shed_after_s or request.path not in self._routes:
             return None
         self.reasons[self._routes[request.path][0], "shed"] += 1
         return NO_BID

@@ -128,7 +128,7 @@ class Worker:
         )
         exchanges = {exchange_id(name): name for name in config.exchanges}
         self.notices = Notices(GroupCommit(lambda: self._client), signer, frequency, exchanges, now_ms)
-        self.server = BidServer(self.decider, self.notices, config.exchanges, config.public_url)
+        self.server = BidServer(self.decider, self.notices, config.exchanges, config.public_url, config.shed_after_ms)
         self._http = Server(self.server, admit=self.server.admit)
         self._journal = JournalWriter(files.journal(config.state), f"{self._name}-{self._epoch:x}")
         self._stats_path = files.stats(config.state, index)
