@@ -37,7 +37,11 @@ class _Slot:
     def __init__(self, request: Request, response: Response | None = None) -> None:
         self.request = request
         self.response = response
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Future[Response] | None = None
+
+
+async def _run(answer: Awaitable[Response]) -> Response:
+    return await answer
 
 
 class Connection(asyncio.Protocol):
@@ -183,10 +187,17 @@ class Connection(asyncio.Protocol):
         else:
             slot = _Slot(request)
             self._slots.append(slot)
-            slot.task = self._loop.create_task(self._finish(slot, answer))
+            self._owe(slot, answer)
 
-    async def _finish(self, slot: _Slot, answer: Awaitable[Response]) -> None:
-        slot.response = await self._server.guarded(answer)
+    def _owe(self, slot: _Slot, answer: Awaitable[Response]) -> None:
+        """Answer ``slot`` when ``answer`` is there; a future needs no task of ours."""
+        slot.task = answer if isinstance(answer, asyncio.Future) else self._loop.create_task(_run(answer))
+        slot.task.add_done_callback(lambda done: self._finish(slot, done))
+
+    def _finish(self, slot: _Slot, done: asyncio.Future[Response]) -> None:
+        if done.cancelled() and self._deaf and slot not in self._slots:
+            return  # dropped by us
+        slot.response = self._server.result(done)
         self._advance()
         self._flush()
 
@@ -206,7 +217,7 @@ class Connection(asyncio.Protocol):
         if isinstance(answer, Response):
             slot.response = answer
         else:
-            slot.task = self._loop.create_task(self._finish(slot, answer))
+            self._owe(slot, answer)
 
     def _write(self, request: Request, response: Response) -> None:
         if self._ended:

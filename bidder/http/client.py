@@ -196,7 +196,8 @@ class Client:
 
 
 def _encode(method: str, target: Target, body: bytes, headers: Mapping[str, str] | None) -> bytes:
-    host = target.host if target.port == 80 else f"{target.host}:{target.port}"
+    name = f"[{target.host}]" if ":" in target.host else target.host
+    host = name if target.port == 80 else f"{name}:{target.port}"
     lines = [f"{method} {target.path} HTTP/1.1\r\nHost: {host}\r\n"]
     for name, value in (headers or {}).items():
         if "\r" in value or "\n" in value or "\r" in name or "\n" in name:

@@ -128,19 +128,19 @@ class Server:
                 self.counters.shed += 1
                 return shed
             return self._handler(request)
-        except Exception:  # noqa: BLE001 - the edge of the process: one request's fault must not end the others
-            return self._fault(request.path)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: one request's fault must not end others
+            return self._fault(request.path, error)
 
-    async def guarded(self, answer: Awaitable[Response]) -> Response:
-        """``answer`` awaited, with the same promise."""
-        try:
-            return await answer
-        except Exception:  # noqa: BLE001 - as above
-            return self._fault("")
+    def result(self, done: asyncio.Future[Response]) -> Response:
+        """The response of a finished answer, with the same promise."""
+        if done.cancelled():
+            return self._fault("", None)  # by the handler's own doing: the peer is still owed something
+        error = done.exception()
+        return done.result() if error is None else self._fault("", error)
 
-    def _fault(self, path: str) -> Response:
+    def _fault(self, path: str, error: BaseException | None) -> Response:
         self.counters.failed += 1
-        log.exception("handler failed", path=path)
+        log.error("handler failed", path=path, exc_info=error)
         return Response(500)
 
     def opened(self, connection: Connection) -> None:

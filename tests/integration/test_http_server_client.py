@@ -41,6 +41,17 @@ def echo(request: Request) -> Response | Awaitable[Response]:
         return slow()
     if request.path == "/hang":
         return asyncio.get_running_loop().create_future()
+    if request.path == "/fail-later":
+
+        async def later() -> Response:
+            await asyncio.sleep(0)
+            raise RuntimeError("on purpose")
+
+        return later()
+    if request.path == "/give-up":
+        given_up: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        given_up.cancel()
+        return given_up
     if request.path == "/fail":
         raise RuntimeError("on purpose")
     if request.path == "/large":
@@ -207,11 +218,15 @@ def test_a_peer_that_never_reads_does_not_grow_memory_and_is_cut_off() -> None:
 
 def test_a_handler_s_fault_is_a_500_and_the_connection_lives() -> None:
     async def scenario(server: Server, port: int) -> None:
+        for path in ("/fail-later", "/give-up"):
+            got = await exchange(port, message(path) + message("/echo", b"after", CLOSE))
+            assert got.startswith(b"HTTP/1.1 500")
+            assert got.endswith(b"after")
         got = await exchange(port, message("/fail") + message("/echo", b"after", CLOSE))
         assert got.startswith(b"HTTP/1.1 500")
         assert got.endswith(b"after")
         assert b"on purpose" not in got
-        assert server.counters.failed == 1
+        assert server.counters.failed == 3
 
     play(scenario)
 
