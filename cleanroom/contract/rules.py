@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from cleanroom.contract.presets import PRESETS, faults_of
-from cleanroom.contract.terms import FORMAT, Member, Operation, Role
+from cleanroom.contract.terms import FORMAT, ConsentClass, Member, Operation, Role
 from cleanroom.identity import Encoding, IdKind
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ SIGN_BYTES = 32
 SIGN_PQ_BYTES = 1_952
 HPKE_BYTES_MAX = 2_048
 VALIDITY_MS_MAX = 5 * 366 * 86_400_000
+CHANNELS = ("sms", "voice", "display")
+"""How people may be reached: a text message, a call, an advertisement."""
 PROTOCOLS = ("oprf", "pair", "c3r")
 ASSURANCES = (*PRESETS, "custom")
 
@@ -73,7 +75,7 @@ def faults(contract: Contract) -> list[str]:
         *_privacy(contract),
         *faults_of(contract),
         *_names("tags.columns", contract.tags.columns, COLUMNS_MAX),
-        *_names("channels", contract.channels, COLUMNS_MAX),
+        *_channels(contract),
     ]
 
 
@@ -183,6 +185,17 @@ def _grants(contract: Contract) -> Iterator[str]:
             yield f"grants[{index}].purposes: at least one, each a purpose of the contract"
         if grant.operation is Operation.RECONNECT and not contract.channels:
             yield f"grants[{index}]: reconnect needs a channel"
+
+
+def _channels(contract: Contract) -> Iterator[str]:
+    yield from _names("channels", contract.channels, len(CHANNELS))
+    if not set(contract.channels) <= set(CHANNELS):
+        yield f"channels: of {', '.join(CHANNELS)}"
+    strong = contract.consent.klass is ConsentClass.STRONG
+    if "voice" in contract.channels and not strong:
+        yield "channels: a call needs strong consent; without it people are reached by sms only"
+    if not strong and any(grant.operation is Operation.RECONNECT for grant in contract.grants):
+        yield "consent.klass: reconnect needs strong consent"
 
 
 def _privacy(contract: Contract) -> Iterator[str]:

@@ -67,7 +67,7 @@ class BookMachine(RuleBasedStateMachine):
     def propose(self, which: int, party: str, fault: str) -> None:
         self.attempt(lambda: self.book.propose(self.pick(which).canonical(), party), fault)
 
-    @rule(which=st.integers(0, 9), channel=st.sampled_from(["sms", "voice"]), skip=st.integers(0, 1))
+    @rule(which=st.integers(0, 9), channel=st.sampled_from(["sms", "display"]), skip=st.integers(0, 1))
     def draft(self, which: int, channel: str, skip: int) -> None:
         if len(self.known) < 6:
             self.known.append(amend(self.pick(which), channels=(channel,)))

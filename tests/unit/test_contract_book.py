@@ -116,7 +116,7 @@ def test_an_amendment_takes_over_in_one_step(book: ContractBook, log: MemoryLog)
 def test_a_proposal_left_behind_cannot_open_later(book: ContractBook) -> None:
     first = opened(book, contract())
     second = amend(first, channels=("sms",))
-    third = msgspec.structs.replace(amend(first, channels=("voice",)), version=3)
+    third = msgspec.structs.replace(amend(first, channels=("display",)), version=3)
     for one in (second, third):
         book.propose(one.canonical(), "brand")
         sign_all(book, one)

@@ -98,6 +98,21 @@ def test_a_preset_binds() -> None:
     msgspec.structs.replace(contract, thresholds=strict).check()
 
 
+def test_calls_and_reconnect_need_strong_consent() -> None:
+    reconnect = [(Operation.RECONNECT, ["operator"])]
+    make(HIGH_ASSURANCE, grants=reconnect, channels=["sms", "voice"])
+    make(LOW_ASSURANCE, channels=["sms"])
+    for over, fault in (
+        ({"channels": ["voice"]}, "a call needs strong consent"),
+        ({"grants": reconnect, "channels": ["sms"]}, "reconnect needs strong consent"),
+        ({"channels": ["pigeon"]}, "channels: of sms"),
+    ):
+        with pytest.raises(ContractInvalid, match=fault):
+            make(LOW_ASSURANCE, **over)
+    with pytest.raises(ContractInvalid, match="needs a channel"):
+        make(HIGH_ASSURANCE, grants=reconnect)
+
+
 def test_the_room_is_neutral_and_keys_are_not_shared() -> None:
     contract = make()
     brand, operator, room = contract.members
