@@ -130,3 +130,18 @@ def test_error_codes_are_one_each() -> None:
     codes = [found.code for found in error_classes()]
     assert len(ours) >= 14
     assert all(codes.count(found.code) == 1 for found in ours)
+
+
+def test_what_a_crash_left_behind_the_known_length_is_cut_off(tmp_path: Path) -> None:
+    """Bytes a power loss left at a file's end were never acknowledged; the next append writes over them and cuts."""
+    first = Rig(tmp_path)
+    first.room.record("build.digest", "room", BODY)
+    first.log.close()
+    path = next((tmp_path / "disclosures").glob("*.txt"))
+    path.write_bytes(path.read_bytes() + b"\0" * 5_000)
+    again = Rig(tmp_path, seed="again")
+    again.room.record("build.digest", "room", BODY)
+    assert [opening.index for opening in again.room.disclosures("room")] == [0, 1]
+    assert b"\0" not in path.read_bytes()
+    assert again.audit().verified
+    again.log.close()
