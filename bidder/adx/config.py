@@ -116,6 +116,8 @@ class AdxConfig(msgspec.Struct, frozen=True, kw_only=True):
     tmax_max_ms: int = 1000
     margin_ms: int = 20
     """Taken off the seller's tmax for our own work and the way back to the seller."""
+    shed_after_ms: int = 100
+    """A request that has waited this long in the process gets 204 at once: its auction would end too late."""
     report_nonbids: bool = False
     """Answer with ext.seatnonbid, and a reason when there is no bid (else 204)."""
     rates: tuple[RatesConfig, ...] = ()
@@ -134,10 +136,13 @@ class AdxConfig(msgspec.Struct, frozen=True, kw_only=True):
         names = [b.name for b in self.bidders]
         if len(set(names)) != len(names):
             raise ValueError("bidders: two have the same name")
-        if not 0 < self.tmax_default_ms <= self.tmax_max_ms or self.margin_ms < 0 or self.impression_window_s <= 0:
-            raise ValueError(
-                "tmax_default_ms must be in 1..tmax_max_ms, margin_ms not negative, impression_window_s positive"
-            )
+        if (
+            not 0 < self.tmax_default_ms <= self.tmax_max_ms
+            or self.margin_ms < 0
+            or self.impression_window_s <= 0
+            or self.shed_after_ms <= 0
+        ):
+            raise ValueError("tmax_default_ms must be in 1..tmax_max_ms, margin_ms not negative, others positive")
         increment_micros(self.increment)
 
     def rules(self) -> Rules:

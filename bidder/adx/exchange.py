@@ -45,6 +45,8 @@ from bidder.openrtb.macros import expand
 
 CALL_MS_MIN: Final = 5
 """A bidder left with less time than this is not asked."""
+OVERSLEPT_S: Final = 0.010
+"""Waking this much after the deadline is our own lateness; blaming bidders for it would throttle them all at once."""
 MARKUP_MS: Final = 50
 """For markup served on the win notice, after the auction's deadline; sellers allow for it in our margin."""
 
@@ -158,7 +160,8 @@ class Exchange:
                 answers.append(Answer(bidder.config.name, None, Fault.INVALID))
         if calls:
             await _all([future for _, future in calls])
-        return answers + [self._read(bidder, future, traits) for bidder, future in calls]
+        overslept = self._clock.loop_s() > deadline_s + OVERSLEPT_S
+        return answers + [self._read(bidder, future, traits, overslept) for bidder, future in calls]
 
     def _send(self, bidder: _Bidder, outgoing: Outgoing, limit_ms: float) -> asyncio.Future[Response]:
         config = bidder.config
@@ -166,8 +169,11 @@ class Exchange:
         body = outgoing.encode(bidder.content_type, tmax_ms, config.seats, config.gzip)
         return bidder.client.send("POST", bidder.target, body, bidder.headers, timeout_ms=limit_ms)
 
-    def _read(self, bidder: _Bidder, future: asyncio.Future[Response], traits: Traits) -> Answer:
-        """A call's end as an answer, recorded for health and counters. Never raises for what the bidder did."""
+    def _read(self, bidder: _Bidder, future: asyncio.Future[Response], traits: Traits, overslept: bool) -> Answer:
+        """A call's end as an answer, recorded for health and counters. Never raises for what the bidder did.
+
+        Args: overslept: this process woke after the deadline, so that a time-out says nothing of the bidder.
+        """
         config = bidder.config
         error = future.exception()
         if isinstance(error, HttpError):
@@ -179,7 +185,8 @@ class Exchange:
                 answer, result = _answered(config, future.result())
             except OpenRtbError:
                 answer, result = Answer(config.name, None, Fault.INVALID), "invalid"
-        if not isinstance(error, PoolFull):  # our own limit is no sign of the bidder's health
+        ours = isinstance(error, PoolFull) or (overslept and isinstance(error, DeadlineExceeded))
+        if not ours:  # our own limits and lateness are no sign of the bidder's health
             bid = answer.response is not None
             bidder.gate.answered(traits, bid, answer.fault is Fault.NO_BID, self._clock.loop_s())
         self._metrics.count(self._metrics.calls, config.name, result)

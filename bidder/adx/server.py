@@ -30,6 +30,7 @@ from bidder.adx.review import Review
 from bidder.http import Client, ClientLimits, Request, Response, Server, ServerLimits
 from bidder.openrtb import JSON
 
+AUCTION_PATH: Final = "/openrtb2/auction"
 LAPSE_S: Final = 1.0  # how often wins without impressions are looked for
 NOTICE_CONNECTIONS_MAX: Final = 64
 STOP_GRACE_S: Final = 3.0  # for notices at a stop; billing notices not sent by then are in the journal
@@ -76,7 +77,7 @@ class Adx:
         )
         for win in list(self._books.accounts.untold.values()):
             self._settlement.tell(win)
-        self._public = Server(self._route, ServerLimits(drain_s=config.drain_s))
+        self._public = Server(self._route, ServerLimits(drain_s=config.drain_s), admit=self._admit)
         self._admin = Server(self._route_admin, ServerLimits(drain_s=1.0))
         ports = await _listen(self._public, config.listen), await _listen(self._admin, config.admin)
         self._lapser = loop.create_task(self._lapse())
@@ -96,9 +97,16 @@ class Adx:
         await self._books.close()
         log.info("exchange stopped", notices_owed=len(self._books.accounts.untold))
 
+    def _admit(self, request: Request, waited_s: float) -> Response | None:
+        """Shed auctions, never impressions: a bill must not be lost to a rush."""
+        if waited_s * 1000.0 < self.config.shed_after_ms or request.path != AUCTION_PATH:
+            return None
+        self.metrics.count(self.metrics.requests, "shed")
+        return Response(204)
+
     def _route(self, request: Request) -> Response | Awaitable[Response]:
         path = request.path
-        if path == "/openrtb2/auction":
+        if path == AUCTION_PATH:
             return self._exchange.answer(request) if request.method == "POST" else Response(405)
         if path.startswith("/imp/"):
             return self._impression(path[5:]) if request.method in ("GET", "POST") else Response(405)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -87,7 +88,7 @@ class Stage:
         self.client = Client()
 
     async def ask(self, *, http: dict[str, str] | None = None, raw: bytes | None = None, **changes: Any) -> Response:
-        body = {"id": "r", "at": 1, "tmax": 300, "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}]} | changes
+        body = {"id": "r", "at": 1, "tmax": 800, "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}]} | changes
         headers = http or {"Content-Type": "application/json"}
         data = json.dumps(body).encode() if raw is None else raw
         return await self.client.post(f"{self.base}/openrtb2/auction", data, headers, timeout_ms=2000)
@@ -118,6 +119,7 @@ def play(
         configs = [msgspec.structs.replace(await d.start(), **(bidders or {}).get(d.name, {})) for d in dsps]
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
+        config.setdefault("shed_after_ms", 5_000)  # a busy machine is not what is tested
         clock = [NOW_MS]
         adx = Adx(
             AdxConfig(
@@ -157,7 +159,7 @@ def test_from_request_to_bill(tmp_path: Path) -> None:
         assert (bid.nurl, bid.lurl, bid.exp) == (None, None, 3600)
         assert winner.requests[0]["own"] == [7]  # what the exchange does not know goes on as it came
         assert winner.requests[0]["imp"][0]["new"] == {"x": 1}
-        assert 200 <= winner.requests[0]["tmax"] <= 278  # 300 less our margin and the network's
+        assert 400 <= winner.requests[0]["tmax"] <= 778  # 800 less our margin and the network's
         await stage.settled(lambda: bool(winner.noted("nurl") and loser.noted("lurl")))
         assert winner.noted("nurl") == [{"p": "1.25", "m": "0.75", "l": "0", "i": "1", "c": "USD"}]
         assert loser.noted("lurl") == [{"p": "1.25", "m": "1.25", "l": "102", "i": "1", "c": "USD"}]
@@ -329,6 +331,38 @@ def test_an_impression_after_the_bid_s_time_is_not_billed(tmp_path: Path) -> Non
         assert (await stage.billing())["total_nanos"] == {}
 
     play(tmp_path, [dsp], scenario, impression_window_s=60)
+
+
+def test_a_rush_sheds_auctions_and_never_bills(tmp_path: Path) -> None:
+    dsp = Dsp("a")
+
+    async def scenario(stage: Stage) -> None:
+        burl = str(decode_response((await stage.ask()).body).seatbid[0].bid[0].burl)
+        waiting = [asyncio.ensure_future(stage.ask(id=f"r{n}")) for n in range(6)]
+        bill = asyncio.ensure_future(stage.show(burl))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(time.sleep, 0.15)  # something holds the loop
+        assert 204 in {reply.status for reply in await asyncio.gather(*waiting)}
+        assert await bill == 200
+        metrics = (await stage.client.get(stage.admin + "/metrics", timeout_ms=500)).body.decode()
+        assert 'adx_requests_total{end="shed"}' in metrics
+        assert (await stage.billing())["total_nanos"] == {"USD": 1_000_000}
+
+    play(tmp_path, [dsp], scenario, shed_after_ms=60)
+
+
+def test_our_own_lateness_is_not_held_against_bidders(tmp_path: Path) -> None:
+    def prompt(request: dict[str, Any], http: Request) -> Response:
+        asyncio.get_running_loop().call_soon(time.sleep, 0.2)  # the whole process sleeps past the deadline
+        return Response(204)
+
+    async def scenario(stage: Stage) -> None:
+        gate = stage.adx._exchange._bidders[0].gate
+        for _ in range(10):
+            assert (await stage.ask(tmax=60)).status == 204
+        assert gate.health._bad == 0.0
+
+    play(tmp_path, [Dsp("a", prompt)], scenario, shed_after_ms=10_000)
 
 
 def test_billing_on_the_win(tmp_path: Path) -> None:
@@ -530,7 +564,7 @@ def test_the_process_survives_kill_and_stops_on_sigterm(tmp_path: Path, dsp_addr
     config = tmp_path / "adx.toml"
     config.write_text(
         f'listen = "127.0.0.1:{port}"\nadmin = "127.0.0.1:{admin}"\npublic_url = "http://127.0.0.1:{port}"\n'
-        f'journal = "{tmp_path}/billing"\nauction = "first"\n'
+        f'journal = "{tmp_path}/billing"\nauction = "first"\nshed_after_ms = 5000\ntmax_default_ms = 1000\n'
         f'[[bidders]]\nname = "d"\nurl = "http://{dsp_address}/bid"\n'
     )
 
