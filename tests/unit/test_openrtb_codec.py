@@ -123,6 +123,15 @@ def test_old_places_are_read_and_new_ones_win() -> None:
     assert odd.regs.gdpr == 1
 
 
+@pytest.mark.parametrize("ext", ['{"gdpr":1,"x":1e999}', '{"gdpr":1,"x":"\\ud800"}'])
+def test_an_ext_that_cannot_be_read_is_fatal_only_where_it_matters(ext: str) -> None:
+    base = '{"id":"r","imp":[{"id":"1","banner":{}}],'
+    with pytest.raises(RequestInvalid) as caught:
+        decode_request((base + f'"regs":{{"ext":{ext}}}}}').encode())
+    assert caught.value.path == "regs.ext"
+    assert decode_request((base + f'"ext":{ext}}}').encode()).id == "r"
+
+
 def test_ext_is_kept_byte_for_byte() -> None:
     raw = b'{"id":"r","imp":[{"id":"1","banner":{},"ext":{"a":[1,  2.50]}}],"ext":{"x": {"y":1e2}}}'
     request = decode_request(raw)
