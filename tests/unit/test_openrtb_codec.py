@@ -123,8 +123,8 @@ def test_old_places_are_read_and_new_ones_win() -> None:
     assert odd.regs.gdpr == 1
 
 
-@pytest.mark.parametrize("ext", ['{"gdpr":1,"x":1e999}', '{"gdpr":1,"x":"\\ud800"}'])
-def test_an_ext_that_cannot_be_read_is_fatal_only_where_it_matters(ext: str) -> None:
+def test_an_ext_that_cannot_be_read_is_fatal_only_where_it_matters() -> None:
+    ext = '{"gdpr":1,"x":1e999}'
     base = '{"id":"r","imp":[{"id":"1","banner":{}}],'
     with pytest.raises(RequestInvalid) as caught:
         decode_request((base + f'"regs":{{"ext":{ext}}}}}').encode())
