@@ -12,7 +12,7 @@ import hmac
 from cleanroom.oprf._group import Group
 from cleanroom.oprf._rows import Bytes2D, matrix_from
 from cleanroom.oprf._suite import Mode, Suite
-from cleanroom.oprf.errors import VerifyError
+from cleanroom.oprf.errors import InvalidInputError, VerifyError
 
 _HASHES = {"ristretto255-SHA512": "sha512", "P256-SHA256": "sha256"}
 
@@ -37,7 +37,7 @@ def generate_proof(
     weights = _weights(group, mode, public, blinded, evaluated, threads)
     m = group.weighted_sum(blinded, weights, threads=threads)
     z, t3 = (_times(group, scalar, m) for scalar in (key, nonce))
-    t2 = group.base_mult(_row(nonce)).tobytes()
+    t2 = _base_times(group, nonce)
     challenge = _challenge(group, mode, (public, m, z, t2, t3))
     return challenge + group.scalar_sub(nonce, group.scalar_mul(challenge, key))
 
@@ -56,8 +56,11 @@ def verify_proof(
     m, z = (group.weighted_sum(elements, weights, threads=threads) for elements in (blinded, evaluated))
     width = group.suite.element_bytes
     factors = matrix_from((response, challenge), size)
-    t2 = group.weighted_sum(matrix_from((group.generator, public), width), factors)
-    t3 = group.weighted_sum(matrix_from((m, z), width), factors)
+    try:
+        t2 = group.weighted_sum(matrix_from((group.generator, public), width), factors)
+        t3 = group.weighted_sum(matrix_from((m, z), width), factors)
+    except InvalidInputError as identity:  # a suite whose identity has no encoding; no honest proof leads there
+        raise VerifyError("the proof leads to the identity of the group") from identity
     if not hmac.compare_digest(_challenge(group, mode, (public, m, z, t2, t3)), challenge):
         raise VerifyError("the proof does not hold for this public key and these elements")
 
@@ -79,9 +82,17 @@ def _lengths(*parts: bytes) -> bytes:
     return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
 
-def _row(scalar: bytes) -> Bytes2D:
-    return matrix_from((scalar,), len(scalar))
+def _base_times(group: Group, scalar: bytes) -> bytes:
+    factor = matrix_from((scalar,), len(scalar))
+    try:
+        return group.base_mult(factor).tobytes()
+    finally:
+        factor.fill(0)
 
 
 def _times(group: Group, scalar: bytes, element: bytes) -> bytes:
-    return group.scalar_mult(_row(element), _row(scalar)).tobytes()
+    factor = matrix_from((scalar,), len(scalar))
+    try:
+        return group.scalar_mult(matrix_from((element,), len(element)), factor).tobytes()
+    finally:
+        factor.fill(0)

@@ -76,7 +76,9 @@ def random_scalars(suite: Suite, n: int, rng: Rng, kernel: str | None = None) ->
     Raises: InverseError: a zero, which happens by chance less than once in 2^250.
     """
     wide = rng(n * suite.uniform_bytes)
-    scalars = group_of(suite, kernel).reduce(matrix_from((wide,), len(wide)).reshape(n, suite.uniform_bytes))
+    uniform = matrix_from((wide,), len(wide)).reshape(n, suite.uniform_bytes)
+    scalars = group_of(suite, kernel).reduce(uniform)
+    uniform.fill(0)
     if not scalars.any(axis=1).all():
         raise InverseError("the source of randomness gave a zero scalar")
     return scalars

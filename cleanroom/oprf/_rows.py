@@ -79,4 +79,4 @@ def matrix_of(array: object, width: int, what: str) -> Bytes2D:
 
 def matrix_from(rows: Sequence[bytes], width: int) -> Bytes2D:
     """uint8[n, width] of equally long byte strings."""
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width).copy()
+    return np.array(bytearray(b"".join(rows)), np.uint8).reshape(len(rows), width)

@@ -243,3 +243,20 @@ def test_the_second_suite_runs_the_same_protocol():
         with pytest.raises(DeserializeError) as refused:
             server.blind_evaluate(elements, source("nonce"))
         assert refused.value.row == 1
+
+
+@pytest.mark.parametrize("suite", [RISTRETTO255, P256])
+def test_a_server_that_aims_at_the_identity_is_refused(suite):
+    """Challenge 1 and response -k make the first commitment the identity: a refusal must come of it, not a crash."""
+    key = ServerKey.generate(source("aim"), suite)
+    order = "little" if suite is RISTRETTO255 else "big"
+    client = Client(key.public, suite=suite)
+    blinded = client.blind([b"one", b"two"], source("blinds"))
+    evaluated, _ = Server(key).blind_evaluate(blinded.elements, source("nonce"))
+    response = suite.order - int.from_bytes(key.to_bytes(), order)
+    with pytest.raises(VerifyError):
+        client.finalize(blinded, evaluated, (1).to_bytes(32, order) + response.to_bytes(32, order))
+
+
+def test_no_rows_evaluate_to_no_rows(kernel):
+    assert Server(KEY, kernel=kernel).evaluate(pa.array([], pa.binary())).shape == (0, 64)
