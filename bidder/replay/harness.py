@@ -25,7 +25,8 @@ from bidder.replay.plan import Plan, Pricing
 class Rule(Protocol):
     """Bids from pCTR alone, all at once."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def bids(self, pctr: F64) -> I64 | F64:
         """float64[n] pCTR to n bids in CPM units; rounded down, cut to the cap and the money left by the harness."""
@@ -36,7 +37,8 @@ class Rule(Protocol):
 class Bidder(Protocol):
     """Bids one auction at a time."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def begin(self, budget: int, auctions: int, cap: int) -> None:
         """An episode starts: its budget, the auctions expected of it, the most that may be bid."""

@@ -19,6 +19,7 @@ from bidder.replay.histogram import PRICE_MAX, PriceHistogram
 from bidder.replay.plan import Pricing
 from bidder.replay.strategies.curve import Answers, FirstPrice, SecondPrice, Settings
 from bidder.replay.strategies.grid import DUAL_LOW, STEP
+from bidder.replay.strategies.volume import Volume
 
 BATCH: Final = 50  # auctions between two curves: a rebuild costs some 50 bids
 
@@ -31,30 +32,26 @@ class DualPacer:
     def __init__(
         self, histogram: PriceHistogram, pricing: Pricing = Pricing.SECOND, settings: Settings | None = None
     ) -> None:
-        self._set = settings or Settings()
-        self._curve = (FirstPrice if pricing is Pricing.FIRST else SecondPrice)(histogram, self._set)
+        chosen = settings or Settings()
+        self._curve = (FirstPrice if pricing is Pricing.FIRST else SecondPrice)(histogram, chosen)
+        self._volume = Volume(chosen.volume_weight)
         self._shape = self._curve.bid
         self._pctr: list[float] = []
         self._bids: list[int] = []
         self._paid: list[int] = []  # -1 where lost
         self._cap = PRICE_MAX
-        self._auctions = 1
-        self._seen = 0
         self._rest = 1.0
         self._spends: list[float] = []  # the curve, negated: rising, for bisection
 
     def begin(self, budget: int, auctions: int, cap: int) -> None:
-        self._auctions, self._cap, self._seen = auctions, min(cap, PRICE_MAX), 0
+        self._cap = min(cap, PRICE_MAX)
+        self._volume.begin(auctions)
         self._rest = float(auctions)
         self._curve.limit(self._cap)
         self._refresh()
 
     def bid(self, pctr: float, left: int, elapsed: float) -> int:
-        # how many are still to come: the plan's rest, scaled by how many came against the plan so far
-        planned, weight = self._auctions, self._set.volume_weight
-        rest = planned * (1.0 - elapsed) * (self._seen + weight) / (planned * elapsed + weight)
-        self._rest = rest = rest if rest > 1.0 else 1.0
-        self._seen += 1
+        self._rest = rest = self._volume.rest(elapsed)
         bid = self._shape(pctr * self._money_per_worth(left / rest))
         bid = bid if bid < left else left
         self._pctr.append(pctr)

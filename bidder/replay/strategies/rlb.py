@@ -6,7 +6,7 @@ V(n, b) is the expected pCTR won from n more auctions with b left when every imp
 
 with a the largest bid at which an impression still pays for the money it takes. At run time the auction's own pCTR
 takes the place of the CTR. Time and memory of the table are N x B; it knows neither a drift of prices nor more or
-fewer auctions than N.
+fewer auctions than N. Where an episode has a clock, n is read from it.
 """
 
 from __future__ import annotations
@@ -74,18 +74,17 @@ class Rlb:
         self._rows = table.rows
         self._auctions = table.auctions
         self._budget = table.budget
-        self._left_auctions = 0
+        self._planned = 0
         self._cap = PRICE_MAX
 
     def begin(self, budget: int, auctions: int, cap: int) -> None:
         if budget > self._budget or auctions > self._auctions:
             raise StrategyInvalid("the value table is smaller than the episode")
-        self._left_auctions, self._cap = auctions, min(cap, PRICE_MAX)
+        self._planned, self._cap = auctions, min(cap, PRICE_MAX)
 
     def bid(self, pctr: float, left: int, elapsed: float) -> int:
-        if self._left_auctions > 0:
-            self._left_auctions -= 1  # beyond the auctions planned for it goes on as if at the last
-        row = self._rows[self._left_auctions]
+        gone = round(elapsed * self._planned)  # without a clock: the auctions so far
+        row = self._rows[self._planned - 1 - gone if gone < self._planned else 0]
         reach = left - self._cap
         low = reach if reach > 0 else 0
         return left - bisect_left(row, row[left] - pctr, low, left)
