@@ -67,6 +67,8 @@ def decode_request(body: bytes, content_type: str = JSON, content_encoding: str 
     else:
         request = _decode_proto(body, openrtb_pb2.BidRequest(), _proto.REQUEST, RequestInvalid)
     check_request(request)
+    if request.tmax is not None and request.tmax <= 0:
+        request = msgspec.structs.replace(request, tmax=None)  # a deadline in the past is no deadline
     return adopt_old_places(request)
 
 
