@@ -96,7 +96,9 @@ def test_what_is_fatal_to_prebid_server_and_to_the_standard(name: str, path: str
 
 
 def test_what_only_prebid_server_refuses_is_forgiven() -> None:
-    assert decode_request(mock_request("tmax-negative.json")).tmax is None
+    late = json.loads(mock_request("tmax-negative.json")) | {"imp": [{"id": "1", "banner": {}}]}  # the case has no imp
+    assert late["tmax"] < 0
+    assert decode_request(json.dumps(late).encode()).tmax is None
     odd = decode_request(mock_request("regs-gdpr-invalid.json"))
     assert odd.regs is not None
     assert not decide(odd, 755).personal  # a flag that is neither 0 nor 1 counts as set
