@@ -13,12 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.cluster import KMeans
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dmp.taxonomy._errors import TagInvalid
 
@@ -40,11 +34,16 @@ def cluster(table: pa.Table, names: Sequence[str], labels: Sequence[str], axis: 
     """k-means over log counts; clusters are named by ``labels`` in ascending mean of ``axis`` (life-cycle,
     portraits).
     """
+    from sklearn.cluster import KMeans  # a second to import: only who trains pays it
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     values = np.log1p(matrix(table, names))
     if table.num_rows < len(labels):
         raise TagInvalid(f"{table.num_rows} people cannot make {len(labels)} clusters")
     scaled = StandardScaler().fit_transform(values)
-    found = KMeans(len(labels), n_init=10, random_state=seed).fit_predict(scaled)
+    with threadpool_limits(1):
+        found = KMeans(len(labels), n_init=10, random_state=seed).fit_predict(scaled)
     along = matrix(table, [axis])[:, 0]
     order = np.argsort([along[found == k].mean() if (found == k).any() else np.inf for k in range(len(labels))])
     name = dict(zip(order.tolist(), labels, strict=True))
@@ -56,19 +55,26 @@ def trained(table: pa.Table, names: Sequence[str], label: str, seed: int, *, neu
 
     Every person's score comes from a model that did not see that person. Raises: TagInvalid: too few of a class.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     positive = matrix(table, [label])[:, 0] > 0
     if min(int(positive.sum()), int((~positive).sum())) < LABELLED_MIN:
         raise TagInvalid(f"{label} needs {LABELLED_MIN} people of each class to learn from")
     model = (
-        MLPClassifier((16, 8), solver="lbfgs", alpha=0.1, max_iter=2000, random_state=seed)
+        MLPClassifier((8, 4), solver="lbfgs", alpha=1.0, tol=1e-3, max_iter=2000, random_state=seed)
         if neural
         else LogisticRegression(max_iter=1000)
     )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     values = np.log1p(matrix(table, [n for n in names if n != label]))
-    chance = cross_val_predict(
-        make_pipeline(StandardScaler(), model), values, positive, cv=folds, method="predict_proba"
-    )
+    learner = make_pipeline(StandardScaler(), model)
+    with threadpool_limits(1):  # the same bits wherever it runs; threads cost more than they give at this size
+        chance = cross_val_predict(learner, values, positive, cv=folds, method="predict_proba")
     return np.asarray(chance[:, 1] * 100.0, dtype=np.float64)
 
 

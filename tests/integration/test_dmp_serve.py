@@ -19,11 +19,15 @@ import pytest
 from typer.testing import CliRunner
 
 from dmp.cli import app
-from dmp.profile import ProfileReader, receive_secret
+from dmp.config import DmpConfig
+from dmp.profile import ProfileReader, StoreBusy, receive_secret
+from dmp.service import load_dmp
 from dmp.wire import DmpClient
+from keys.errors import SecretExists
 from keys.identity import PartyIdentity, PartyPublic, init_development
 from keys.keystore import ScryptCost
 from keys.sealed import arrow_bytes, seal_blob
+from protos.config import load
 from protos.errors import RemoteError
 from protos.rpc import TlsFiles, wait_ready
 
@@ -215,8 +219,10 @@ def test_bad_input_is_refused_by_code(deployment: Deployment, tmp_path: Path) ->
 
 
 def test_a_second_writer_and_a_bad_file_are_refused(deployment: Deployment, tmp_path: Path) -> None:
-    assert "secret-exists" in deployment.fails("init", "--config", str(deployment.config))
-    assert "profile-store-busy" in deployment.fails("serve", "--config", str(deployment.config))
+    with pytest.raises(SecretExists):
+        deployment.run("init", "--config", str(deployment.config))
+    with pytest.raises(StoreBusy):
+        load_dmp(load(deployment.config, DmpConfig))
     broken = tmp_path / "broken.toml"
     broken.write_text(deployment.config.read_text().replace('role = "room"', 'role = "king"') + "\nspeed = 9\n")
     words = deployment.fails("serve", "--config", str(broken))

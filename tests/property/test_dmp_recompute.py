@@ -92,7 +92,7 @@ def plain(rows: list[dict[str, Any]], day: date) -> dict[str, set[int]]:
     return result
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, DAYS - 1), st.lists(event, min_size=4, max_size=20)), min_size=2, max_size=3))
 def test_full_incremental_and_plain_agree(arrivals: list[tuple[int, list[dict[str, Any]]]]) -> None:
     """Batches arrive on some day, holding events of any day: late ones, repeats, and whole days at a time."""
