@@ -20,7 +20,17 @@ from cleanroom.contract.log import EventLog
 from cleanroom.dataset import session
 from cleanroom.lookalike import TooFewSeeds, TrainSpec, train
 from cleanroom.matching import MatchSpec, Rule, match
-from cleanroom.release import Figures, Gate, OwnRows, Released, ReleaseRequest, Sketcher, Suppressed, overlap
+from cleanroom.release import (
+    Figures,
+    Gate,
+    OwnRows,
+    Released,
+    ReleaseRequest,
+    Sketcher,
+    Suppressed,
+    overlap,
+    repeated_ids,
+)
 from cleanroom.room import _lookalike
 from cleanroom.room._collaborations import Collaborations, Opened
 from cleanroom.room._commitment import commit_pairs
@@ -285,14 +295,21 @@ class Analyses:
         return ReleaseRequest(operation, recipient, purpose, query, inputs.commitments, self._own_rows(inputs))
 
     def _own_rows(self, inputs: Inputs) -> OwnRows:
-        """The advertiser's own list, sketched: what the guard may look at."""
+        """The advertiser's own list, sketched: what the guard may look at.
+
+        Ids that stand in several rows are counted: the guard refuses such a list, since rows that share an id
+        could multiply what one matched person changes.
+        """
         collaboration = inputs.opened.id
         dataset = self._vaults.vault(collaboration).dataset(self._datasets.table(collaboration, inputs.seeds.upload))
-        columns = [f"token_{rule.kind}" for rule in inputs.opened.contract.match.ids]
+        tokens = [f"token_{rule.kind}" for rule in inputs.opened.contract.match.ids]
+        columns = [name for name in tokens if name in dataset.schema.names]
         sketcher = Sketcher(f"{collaboration}/{inputs.opened.epoch}")
-        for batch in dataset.to_batches(columns=[c for c in columns if c in dataset.schema.names]):
+        for batch in dataset.to_batches(columns=columns):
             sketcher.add(_first_tokens(batch))
-        return sketcher.done()
+        with session(threads=self._threads) as con:
+            con.register("own_rows", dataset)
+            return sketcher.done(repeats=repeated_ids(con, "own_rows", columns))
 
     def _job(self, collaboration: str, job: str) -> JobRow:
         row = self._registry.job(collaboration, job)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from cleanroom.dataset import Vault
 from cleanroom.lookalike import Trained, expand
-from cleanroom.release import Figures, histogram, population_histogram
+from cleanroom.release import Figures, histogram, population_histogram, ranked_histogram
 from keys.hpke import RecipientPublic
 from keys.sealed import arrow_bytes, seal_blob
 from keys.signing import SigningKey
@@ -104,8 +104,8 @@ def load_report(vault: Vault, path: Path) -> Figures:
     raw = vault.dataset(path).to_table().column("report")[0].as_py()
     report = msgspec.json.decode(raw, type=StoredReport)
     items = [
-        histogram("score.seeds", SCORE_LABELS, report.score_seeds, weight=SCORES_WEIGHT),
-        population_histogram("score.population", SCORE_LABELS, report.score_population),
+        ranked_histogram("score.seeds", SCORE_LABELS, report.score_seeds, weight=SCORES_WEIGHT),
+        ranked_histogram("score.population", SCORE_LABELS, report.score_population),
     ]
     for name, (values, mine, everyone) in report.columns.items():
         items.append(histogram(f"tag.seeds.{name}", values, mine))

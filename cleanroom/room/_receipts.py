@@ -20,17 +20,17 @@ class Proof:
 
 
 class Receipts:
-    """Looks lines up again. Costs a pass over one collaboration's openings; lines asked for are few."""
+    """Looks lines up again."""
 
     def __init__(self, log: RoomLog) -> None:
         self._log = log
 
     def prove(self, collaboration: str, index: int) -> Proof:
         """The proof of line ``index``. Raises: AnalysisMissing: the collaboration has no such line."""
-        for opening in self._log.disclosures(collaboration):
-            if opening.index == index:
-                return self._proof(opening)
-        raise AnalysisMissing(f"the log has no line {index} of this collaboration")
+        opening = self._log.opening(collaboration, index)
+        if opening is None:
+            raise AnalysisMissing(f"the log has no line {index} of this collaboration")
+        return self._proof(opening)
 
     def latest(self, collaboration: str, prefix: str) -> Proof:
         """The proof of the newest line whose kind begins with ``prefix``. Raises: AnalysisMissing."""

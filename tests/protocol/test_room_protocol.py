@@ -254,6 +254,27 @@ def test_an_operation_not_granted_is_refused_and_logged(rig: Rig, collaboration:
     assert any(b'"release.refused"' in opening.entry for opening in rig.room.room_log.disclosures(NAME))
 
 
+def test_a_list_whose_rows_share_an_id_is_refused_before_anything_is_computed(
+    rig: Rig, collaboration: Collaboration
+) -> None:
+    """Rows that share one id would let one matched person change many of them."""
+    rig.tokenise(PEOPLE)
+    lines = [f"{phone(1)},{oaid(i)}" for i in range(2, 200)]
+    out = rig.root / "seeds.sealed"
+    with rig.session("brand") as brand:
+        report = seal_list(
+            rig.write_seeds(lines), COLUMNS, collaboration, brand.asker(collaboration), "brand",
+            brand.identity.signing, out, rig.root / "rejects.csv", os.urandom,
+        )  # fmt: skip
+        brand.upload(NAME, out, rig.consent(collaboration, out, report.rows_valid))
+        brand.match(NAME)
+        assert refusal(lambda: brand.overlap(NAME)) == "release-guard-refused"
+    assert rig.room is not None
+    lines_logged = [o.entry for o in rig.room.room_log.disclosures(NAME) if b'"release.refused"' in o.entry]
+    assert len(lines_logged) == 1
+    assert b"list-repeats-ids" in lines_logged[0]
+
+
 def test_closing_destroys_what_the_room_held(rig: Rig, collaboration: Collaboration) -> None:
     rig.tokenise(PEOPLE)
     send_seeds(rig, collaboration)

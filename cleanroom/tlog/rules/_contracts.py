@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
 from cleanroom.canonical import canonical
 from cleanroom.tlog._entry import Event
@@ -29,10 +28,10 @@ from cleanroom.tlog.events import (
 from cleanroom.tlog.rules._part import Say, SayAt
 from cleanroom.tlog.rules._terms import MemberTerms, Terms
 from keys.errors import KeyInvalid, SignatureInvalid
+from keys.mldsa import MlDsaVerifyKey
 from keys.signing import VerifyKey
 
 SIGNING_DOMAIN = "contract"
-PQ_CONTEXT = b"sealbid/contract"
 
 
 @dataclass(slots=True)
@@ -166,4 +165,4 @@ def _verify(member: MemberTerms, body: ContractSigned, document: bytes) -> None:
     if body.algorithm == "ed25519":
         VerifyKey(member.sign).verify(SIGNING_DOMAIN, document, signature)
     else:
-        MLDSA65PublicKey.from_public_bytes(member.sign_pq).verify(signature, document, PQ_CONTEXT)
+        MlDsaVerifyKey(member.sign_pq).verify(SIGNING_DOMAIN, document, signature)
