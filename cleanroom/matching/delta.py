@@ -1,7 +1,8 @@
 """A match that follows its lists without being run again.
 
-Edges of touched rows go, the edges of touched rows come; the waterfall is then walked over all edges, of
-which there are about as many as matches: the joins are not done again, the walk is. The outcome is that of a full match of the changed tables, row for row and count for count.
+Edges of touched rows go, the edges of touched rows come; the waterfall is then walked over all edges, of which there
+are about as many as matches: the joins are not done again, the walk is. The outcome is that of a full match of the
+changed tables, row for row and count for count.
 """
 
 # ruff: noqa: S608  what is put into SQL are views and columns of our own
