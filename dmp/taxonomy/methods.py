@@ -60,7 +60,7 @@ def trained(table: pa.Table, names: Sequence[str], label: str, seed: int, *, neu
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     positive = matrix(table, [label])[:, 0] > 0
     if min(int(positive.sum()), int((~positive).sum())) < LABELLED_MIN:
