@@ -20,7 +20,7 @@ from bidder.adx.errors import BillingCorrupt
 
 _HEAD: Final = struct.Struct(">II")
 RECORD_BYTES_MAX: Final = 64 * 1024
-PATIENCE_S: Final = 0.005
+PATIENCE_S: Final = 0.020
 """How long a record nobody waits for stays in memory to be written together with others."""
 
 
