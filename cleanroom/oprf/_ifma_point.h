@@ -19,7 +19,7 @@ typedef struct { /* a result is (e f, g h, f g, e h) */
     vfe e, f, g, h;
 } vquad;
 
-/* In this order 31 registers hold all that is alive: a spilt vector costs more than the product it waits for. */
+/* In this order some thirty registers hold what is alive: a spilt vector costs more than an instruction. */
 VPURE vquad quad_of_double(vfe x, vfe y, vfe z) {
     vquad q;
     wide xy = w_mul(x, y);

@@ -1,8 +1,9 @@
 /* The OPRF kernel's Python face: ristretto255-SHA512 in batches over buffers, the interpreter's lock released.
  *
- * Every function takes the path's number (see paths()), buffers of rows and a writable buffer for the result, checks all lengths,
- * and works without touching a Python object. Elements, scalars: rows of 32 bytes; uniform bytes, outputs: of 64. Secret inputs
- * (rows, scalars) reach neither branch nor index; scratch memory is wiped. cleanroom/oprf/_native.py is its only caller. */
+ * Every function takes the path's number (see paths()), buffers of rows and a writable buffer for the result, checks all
+ * lengths, and works without touching a Python object. Elements and scalars are rows of 32 bytes; uniform bytes and
+ * outputs of 64. Secret inputs (rows, scalars) reach neither branch nor index; scratch memory is wiped. Its only caller is
+ * cleanroom/oprf/_native.py. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
