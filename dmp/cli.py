@@ -161,6 +161,26 @@ def audience_packs(
             print(f"{built.id}\t{built.people}\t{built.name}")
 
 
+@audience_app.command("import")
+def audience_import(
+    file: Annotated[Path, typer.Argument(help="CSV without header: one identifier a line.", exists=True)],
+    kind: Annotated[str, typer.Option(help="phone, oaid, imei, ...")],
+    name: Annotated[str, typer.Option(help="Its name.")],
+    address: Address,
+    identity: Identity,
+    encoding: Annotated[str, typer.Option(help="raw, md5, sha1, sha256 or sm3.")] = "raw",
+    days: Annotated[int, typer.Option(min=0, help="Days until it expires; 0: never.")] = 0,
+    party: DmpParty = "dmp",
+    as_json: AsJson = False,
+) -> None:
+    """Make an audience of a list of identifiers."""
+    expires = time.time_ns() // 1_000_000 + days * 86_400_000 if days else 0
+    with _client(address, identity, party) as client, file.open(encoding="utf-8") as lines:
+        ids = ((kind, encoding, line.strip()) for line in lines if line.strip())
+        made = client.import_audience(name, ids, expires_ms=expires)
+        _show([made], (*_AUDIENCE_COLUMNS, "rows", "receipt"), as_json, one=True)
+
+
 @audience_app.command("withdraw")
 def audience_withdraw(
     name: str, address: Address, identity: Identity, party: DmpParty = "dmp", as_json: AsJson = False

@@ -11,10 +11,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 import structlog
 
 from dmp import catalogue as cat
@@ -34,12 +35,14 @@ from dmp.errors import (
 from dmp.profile import GONE_MS, BuildReport, OptOut, Profile, ProfileReader, ProfileWriter, alias_keys
 from dmp.profile.merge import Fragments, merge
 from dmp.receipts import Receipts
+from dmp.rules import EventsInvalid, EventStore, Taken
 from keys.hpke import RecipientKey
 from keys.sealed import OpenedBlob, arrow_batches, open_blob, peek
 from keys.signing import VerifyKey
 
 PURPOSES: Final = frozenset({"subject-access", "complaint", "bid-check", "audit"})  # why one profile may be looked at
 NAME_CHARS_MAX: Final = 120
+EVENT_BYTES_MAX: Final = 256 * 1024 * 1024  # of one batch of events: some two million; it is sorted in memory
 OPT_OUTS_MAX: Final = 10_000  # identifiers in one request
 
 log = structlog.get_logger("dmp")
@@ -91,6 +94,7 @@ class Dmp:
         self._reader = ProfileReader.open(root / "profiles", secret, refresh_seconds=0.0, now_ms=now_ms)
         self.computed = Computed(root, self.catalogue, self.members_file, now_ms, self._limits.threads)
         self._reading = threading.Lock()
+        self._taking = threading.Lock()
         self._building = threading.Lock()
         self._undo_half_done()
 
@@ -133,24 +137,10 @@ class Dmp:
         blob, sender = self._open(parts, role="room", expect={"what": "audience", "recipient": self.party})
         source, expires = self._admit(blob.context, sender)
         table = self.catalogue.table(dataset=_text(blob.context, "dataset", AudienceInvalid), table_id=table_id)
+        reserved = _reservation(_name(name or source), "sealed", source, expires, self._now_ms())
+        collaboration = _text(blob.context, "collaboration", AudienceInvalid)
         row = self.catalogue.add_audience(
-            AudienceRow(
-                id=0,
-                name=_name(name or source),
-                kind="sealed",
-                source=source,
-                collaboration=_text(blob.context, "collaboration", AudienceInvalid),
-                table_id=table.id,
-                digest=blob.digest.hex(),
-                state=cat.OPENING,
-                rows=0,
-                people=0,
-                keys=0,
-                created_ms=self._now_ms(),
-                expires_ms=expires,
-                version=1,
-                definition="",
-            )
+            replace(reserved, collaboration=collaboration, table_id=table.id, digest=blob.digest.hex(), version=1)
         )
         try:
             counts = sealed.write_members(
@@ -181,23 +171,7 @@ class Dmp:
         if before is not None and (before.kind != "computed" or before.state == cat.WITHDRAWN):
             raise AudienceConflict(f"{name!r} is a {before.state} {before.kind} audience; choose another name")
         row = before or self.catalogue.add_audience(
-            AudienceRow(
-                id=0,
-                name=_name(name),
-                kind="computed",
-                source=f"computed/{name}",
-                collaboration="",
-                table_id="",
-                digest="",
-                state=cat.OPENING,
-                rows=0,
-                people=0,
-                keys=0,
-                created_ms=self._now_ms(),
-                expires_ms=expires_ms,
-                version=0,
-                definition="",
-            )
+            _reservation(_name(name), "computed", f"computed/{name}", expires_ms, self._now_ms())
         )
         try:
             keys = self.computed.write_members(people, self.members_file(row.id))
@@ -218,6 +192,46 @@ class Dmp:
             definition=expression,
         )
         return row, self.receipts.record("audience.built", _facts(row) | {"version": row.version})
+
+    def import_audience(
+        self, name: str, ids: Iterable[tuple[str, str, str]], *, expires_ms: int
+    ) -> tuple[AudienceRow, str]:
+        """Make an audience of (kind, encoding, value) identifiers; what no key can be made of is left out.
+
+        rows are identifiers given, people those taken. Raises: AudienceInvalid: too many, or none can be used;
+        AudienceExpired, AudienceConflict.
+        """
+        if expires_ms <= self._now_ms():
+            raise AudienceExpired("the audience would have ended before it began")
+        reserved = _reservation(_name(name), "imported", f"imported/{name}", expires_ms, self._now_ms())
+        row = self.catalogue.add_audience(reserved)
+        try:
+            given, taken, keys = sealed.write_imported(ids, self._secret, self.members_file(row.id))
+            self.writer.set_audience(row.id, expires_ms)
+            self.build(extra=row.id)
+        except BaseException:
+            self._undo(row.id)
+            raise
+        row = self.catalogue.update(row.id, state=cat.ACTIVE, rows=given, people=taken, keys=keys)
+        return row, self.receipts.record("audience.imported", _facts(row))
+
+    def take_events(self, pieces: Iterable[bytes]) -> Taken:
+        """Keep a batch of events that arrives as an Arrow IPC stream.
+
+        Raises: EventsInvalid: not such a stream, too large, or columns that cannot be read; nothing is kept then.
+        """
+        held = bytearray()
+        for piece in pieces:
+            held += piece
+            if len(held) > EVENT_BYTES_MAX:
+                raise EventsInvalid(f"a batch of events has at most {EVENT_BYTES_MAX} bytes; send it in several")
+        try:
+            with pa.ipc.open_stream(pa.py_buffer(bytes(held))) as reader:
+                table = reader.read_all()
+        except (pa.ArrowInvalid, OSError):
+            raise EventsInvalid("the parts are no Arrow IPC stream") from None
+        with self._taking:
+            return EventStore(self.root / "events").take(table, now_ms=self._now_ms())
 
     def withdraw(self, name: str) -> tuple[AudienceRow, str]:
         """Take an audience out of every profile, for good. Raises: AudienceMissing."""
@@ -329,6 +343,27 @@ class Dmp:
         for row in self.catalogue.audiences():
             if row.state == cat.OPENING:
                 self._undo(row.id)
+
+
+def _reservation(name: str, kind: str, source: str, expires_ms: int, now_ms: int) -> AudienceRow:
+    """A row whose members are not yet in force."""
+    return AudienceRow(
+        id=0,
+        name=name,
+        kind=kind,
+        source=source,
+        collaboration="",
+        table_id="",
+        digest="",
+        state=cat.OPENING,
+        rows=0,
+        people=0,
+        keys=0,
+        created_ms=now_ms,
+        expires_ms=expires_ms,
+        version=0,
+        definition="",
+    )
 
 
 def _text(context: Mapping[str, Any], name: str, refusal: type[AudienceInvalid] | type[TableInvalid]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import structlog
@@ -26,9 +27,9 @@ from protos.rpc import Server, caller
 log = structlog.get_logger("dmp")
 
 _METHODS: Final = {
-    "provider": ("PutSealedTable", "ListTables", "OptOut"),
+    "provider": ("PutSealedTable", "ListTables", "OptOut", "IngestEvents"),
     "room": ("OpenAudience",),
-    "bidder": ("ListAudiences", "ShowAudience"),
+    "bidder": ("ListAudiences", "ShowAudience", "IngestEvents"),
     "auditor": ("ListTables", "ListAudiences", "ShowAudience"),
     "staff": (
         "PutSealedTable",
@@ -39,6 +40,8 @@ _METHODS: Final = {
         "WithdrawAudience",
         "EstimateAudience",
         "BuildAudience",
+        "ImportAudience",
+        "IngestEvents",
         "BuildProfiles",
         "GetProfile",
         "OptOut",
@@ -109,6 +112,20 @@ class DmpService(pb_grpc.DmpServicer):
                 request.name, request.definition.encode(), expires_ms=request.expires_ms or NEVER_MS
             )
             return audience_message(*built)
+
+    def ImportAudience(self, request_iterator: Iterator[pb.ImportPart], context: Any) -> pb.Audience:
+        with self._timed("ImportAudience"):
+            first = next(request_iterator, None)
+            if first is None or not first.name:
+                raise AudienceInvalid("the first part names the audience")
+            ids = ((i.kind, i.encoding, i.value) for part in chain((first,), request_iterator) for i in part.ids)
+            made = self._dmp.import_audience(first.name, ids, expires_ms=first.expires_ms or NEVER_MS)
+            return audience_message(*made)
+
+    def IngestEvents(self, request_iterator: Iterator[pb.DataPart], context: Any) -> pb.IngestAnswer:
+        with self._timed("IngestEvents"):
+            taken = self._dmp.take_events(part.data for part in request_iterator)
+            return pb.IngestAnswer(kept=taken.kept, repeated_events=taken.repeated, rejected=taken.rejected)
 
     def BuildProfiles(self, request: pb.BuildProfilesRequest, context: Any) -> pb.BuildProfilesAnswer:
         with self._timed("BuildProfiles"):

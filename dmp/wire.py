@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -13,6 +14,7 @@ from protos import dmp_pb2 as pb
 from protos import dmp_pb2_grpc as pb_grpc
 from protos.rpc import TlsFiles, call, channel
 
+IMPORT_BATCH: Final = 5_000  # identifiers in one message: half a megabyte
 PART_BYTES: Final = 512 * 1024  # of a sealed file in one message
 Answer = TypeVar("Answer")
 TRANSFER_SECONDS: Final = 1800.0  # a table of millions of rows is hashed while it arrives
@@ -114,6 +116,22 @@ class DmpClient:
     def build_audience(self, name: str, definition: str, *, expires_ms: int = 0) -> pb.Audience:
         asked = pb.BuildAudienceRequest(name=name, definition=definition, expires_ms=expires_ms)
         return self._send(self._stub.BuildAudience, asked, pb.Audience)
+
+    def import_audience(self, name: str, ids: Iterable[tuple[str, str, str]], *, expires_ms: int = 0) -> pb.Audience:
+        """Args: ids: (kind, encoding, value)."""
+
+        def messages() -> Iterator[pb.ImportPart]:
+            yield pb.ImportPart(name=name, expires_ms=expires_ms)
+            held = iter(ids)
+            while batch := list(islice(held, IMPORT_BATCH)):
+                yield pb.ImportPart(ids=[pb.Identifier(kind=k, encoding=e, value=v) for k, e, v in batch])
+
+        return self._send(self._stub.ImportAudience, messages(), pb.Audience)
+
+    def ingest_events(self, pieces: Iterable[bytes]) -> pb.IngestAnswer:
+        """Args: pieces: of ``keys.sealed.arrow_bytes`` over events, each within a message."""
+        parts = (pb.DataPart(data=p[i : i + PART_BYTES]) for p in pieces for i in range(0, len(p), PART_BYTES))
+        return self._send(self._stub.IngestEvents, parts, pb.IngestAnswer)
 
     def build_profiles(self) -> pb.BuildProfilesAnswer:
         return self._send(self._stub.BuildProfiles, pb.BuildProfilesRequest(), pb.BuildProfilesAnswer)

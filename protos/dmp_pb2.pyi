@@ -180,6 +180,39 @@ class BuildAudienceRequest(_message.Message):
     expires_ms: int
     def __init__(self, name: _Optional[str] = ..., definition: _Optional[str] = ..., expires_ms: _Optional[int] = ...) -> None: ...
 
+class ImportPart(_message.Message):
+    __slots__ = ("name", "expires_ms", "ids")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_MS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    expires_ms: int
+    ids: _containers.RepeatedCompositeFieldContainer[Identifier]
+    def __init__(self, name: _Optional[str] = ..., expires_ms: _Optional[int] = ..., ids: _Optional[_Iterable[_Union[Identifier, _Mapping]]] = ...) -> None: ...
+
+class DataPart(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class IngestAnswer(_message.Message):
+    __slots__ = ("kept", "repeated_events", "rejected")
+    class RejectedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    kept: int
+    repeated_events: int
+    rejected: _containers.ScalarMap[str, int]
+    def __init__(self, kept: _Optional[int] = ..., repeated_events: _Optional[int] = ..., rejected: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
 class BuildProfilesRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -74,6 +74,16 @@ class DmpStub:
                 request_serializer=protos_dot_dmp__pb2.BuildAudienceRequest.SerializeToString,
                 response_deserializer=protos_dot_dmp__pb2.Audience.FromString,
                 _registered_method=True)
+        self.ImportAudience = channel.stream_unary(
+                '/dmp.v1.Dmp/ImportAudience',
+                request_serializer=protos_dot_dmp__pb2.ImportPart.SerializeToString,
+                response_deserializer=protos_dot_dmp__pb2.Audience.FromString,
+                _registered_method=True)
+        self.IngestEvents = channel.stream_unary(
+                '/dmp.v1.Dmp/IngestEvents',
+                request_serializer=protos_dot_dmp__pb2.DataPart.SerializeToString,
+                response_deserializer=protos_dot_dmp__pb2.IngestAnswer.FromString,
+                _registered_method=True)
         self.BuildProfiles = channel.unary_unary(
                 '/dmp.v1.Dmp/BuildProfiles',
                 request_serializer=protos_dot_dmp__pb2.BuildProfilesRequest.SerializeToString,
@@ -148,6 +158,20 @@ class DmpServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportAudience(self, request_iterator, context):
+        """Makes an audience of a list of identifiers, up to the daily size of a customer file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IngestEvents(self, request_iterator, context):
+        """Takes events: an Arrow IPC stream in parts (dmp/rules/events.py has the columns).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BuildProfiles(self, request, context):
         """Builds profiles anew from what is in force, after people were ingested.
         """
@@ -211,6 +235,16 @@ def add_DmpServicer_to_server(servicer, server):
                     servicer.BuildAudience,
                     request_deserializer=protos_dot_dmp__pb2.BuildAudienceRequest.FromString,
                     response_serializer=protos_dot_dmp__pb2.Audience.SerializeToString,
+            ),
+            'ImportAudience': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportAudience,
+                    request_deserializer=protos_dot_dmp__pb2.ImportPart.FromString,
+                    response_serializer=protos_dot_dmp__pb2.Audience.SerializeToString,
+            ),
+            'IngestEvents': grpc.stream_unary_rpc_method_handler(
+                    servicer.IngestEvents,
+                    request_deserializer=protos_dot_dmp__pb2.DataPart.FromString,
+                    response_serializer=protos_dot_dmp__pb2.IngestAnswer.SerializeToString,
             ),
             'BuildProfiles': grpc.unary_unary_rpc_method_handler(
                     servicer.BuildProfiles,
@@ -444,6 +478,60 @@ class Dmp:
             '/dmp.v1.Dmp/BuildAudience',
             protos_dot_dmp__pb2.BuildAudienceRequest.SerializeToString,
             protos_dot_dmp__pb2.Audience.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportAudience(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/dmp.v1.Dmp/ImportAudience',
+            protos_dot_dmp__pb2.ImportPart.SerializeToString,
+            protos_dot_dmp__pb2.Audience.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IngestEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/dmp.v1.Dmp/IngestEvents',
+            protos_dot_dmp__pb2.DataPart.SerializeToString,
+            protos_dot_dmp__pb2.IngestAnswer.FromString,
             options,
             channel_credentials,
             insecure,

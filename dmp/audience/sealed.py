@@ -31,6 +31,7 @@ KEYED_TABLE: Final = pa.schema(
     [("row", pa.binary(ROW_BYTES)), ("hi", pa.uint64()), ("lo", pa.uint64()), ("consent", pa.bool_())]
 )
 _TABLE_COLUMNS: Final = ("row", "kind", "encoding", "value")
+IMPORT_MAX: Final = 2_000_000  # identifiers of one import: their keys are held in memory
 _REJECTED_PERCENT_MAX: Final = 10  # more bad rows than this is a broken export, not dirt
 
 
@@ -109,6 +110,32 @@ def write_members(
         fresh.unlink(missing_ok=True)
         spool.unlink(missing_ok=True)
     return MemberCounts(int(rows), int(people), int(keys))
+
+
+def write_imported(ids: Iterable[tuple[str, str, str]], secret: bytes, out: Path) -> tuple[int, int, int]:
+    """Write the audience fragment of (kind, encoding, value) identifiers. Returns: given, taken, keys.
+
+    Raises: AudienceInvalid: none can be used, or more than IMPORT_MAX.
+    """
+    keyer, keys = Keyer(secret), set()
+    given = taken = 0
+    for kind, encoding, value in ids:
+        given += 1
+        if given > IMPORT_MAX:
+            raise AudienceInvalid(f"an import has at most {IMPORT_MAX} identifiers; split it")
+        try:
+            keys.update(keyer.alias_keys(kind, encoding, value))
+            taken += 1
+        except KeyInvalid:
+            continue  # counted: given and taken differ
+    if not keys:
+        raise AudienceInvalid("no identifier of the import can be used")
+    hi, lo = split_keys(sorted(keys))
+    nothing = pa.nulls(len(hi), pa.float32()), pa.nulls(len(hi), pa.bool_())
+    fresh = out.with_suffix(".new")
+    pq.write_table(pa.table([hi, lo, *nothing], schema=AUDIENCE_FRAGMENT), fresh, compression="zstd")
+    _publish(fresh, out)
+    return given, taken, len(keys)
 
 
 def siblings(tables: Iterable[Path], keys: Iterable[bytes]) -> list[bytes]:

@@ -182,12 +182,23 @@ def test_the_whole_way_over_the_wire(deployment: Deployment) -> None:
     words = ("profile", "get", "oaid", "device-02", "--purpose", "audit", "--json")
     assert json.loads(d.run(*words, party="dmp"))["audiences"] == [opened["id"]]
 
+    listing = d.root / "list.csv"
+    listing.write_text("device-11\n\nDEVICE-12\n")
+    imported = json.loads(
+        d.run("audience", "import", str(listing), "--kind", "oaid", "--name", "fair", "--json", party="dmp")
+    )
+    assert (imported["people"], imported["kind"]) == ("2", "imported")
+    events = pa.table({"id": pa.array([bytes(16)], pa.binary(16)), "person": [1], "event": ["app"], "at_ms": [expires]})
+    with d.client("operator") as client:
+        answer = client.ingest_events(arrow_bytes(events.to_batches(), events.schema))
+    assert (answer.kept, dict(answer.rejected)) == (0, {"from-the-future": 1})
+
     assert d.stop() == 0
     d.start()
     with d.client("dmp") as client:
-        assert [a.name for a in client.audiences()] == ["likely"]
+        assert [a.name for a in client.audiences()] == ["likely", "fair"]
     with urllib.request.urlopen(f"http://{d.metrics}/metrics") as page:
-        assert b"dmp_audiences_active 1.0" in page.read()
+        assert b"dmp_audiences_active 2.0" in page.read()
 
 
 def test_least_privilege(deployment: Deployment) -> None:

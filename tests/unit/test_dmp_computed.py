@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyroaring import BitMap
 
 from dmp.core import Dmp
 from dmp.errors import AudienceConflict, AudienceExpired, AudienceInvalid, AudienceMissing
@@ -18,8 +19,9 @@ from dmp.ingest import IngestInvalid
 from dmp.ingest.people import SCORE_FIRST, ingest_people
 from dmp.profile import NEVER_MS
 from dmp.profile.people import IdColumn
-from dmp.rules import EventStore
+from dmp.rules import EventsInvalid, EventStore
 from keys.hpke import RecipientKey
+from keys.sealed import arrow_bytes
 
 SECRET = bytes(range(32))
 IDS = (IdColumn("oaid", "oaid", "raw"),)
@@ -119,6 +121,34 @@ def test_events_count_on_the_day_of_the_question(dmp: Dmp) -> None:
     row, _ = dmp.build_audience("searching", definition(data), expires_ms=NEVER_MS)
     assert row.people == 2
     assert not dmp.computed.estimate(definition(data)).exact
+
+
+def test_an_imported_list_is_an_audience_of_its_devices(dmp: Dmp) -> None:
+    ids = [("oaid", "raw", "OAID-0003"), ("oaid", "raw", "oaid-0003"), ("oaid", "md5", "short"), ("oaid", "raw", "new")]
+    row, _ = dmp.import_audience("phones of the fair", ids, expires_ms=NOW_MS + 5)
+    assert (row.kind, row.rows, row.people, row.keys) == ("imported", 4, 3, 8)
+    assert audiences_of(dmp, 3) == (row.id,)
+    data = {"op": "and", "of": [{"op": "audience", "audience": "phones of the fair"}, tag("golf")]}
+    assert dmp.computed.people(definition(data))[1] == BitMap([103])
+    for bad in ([], [("oaid", "md5", "short")]):
+        with pytest.raises(AudienceInvalid):
+            dmp.import_audience("other", bad, expires_ms=NEVER_MS)
+    with pytest.raises(AudienceConflict):
+        dmp.import_audience("phones of the fair", ids, expires_ms=NEVER_MS)
+    assert len(dmp.catalogue.audiences()) == 1
+
+
+def test_events_arrive_in_pieces_or_not_at_all(dmp: Dmp) -> None:
+    rows = [{"id": bytes([n]) * 16, "person": n, "event": "app", "at_ms": NOW_MS + n} for n in range(3)]
+    late = {"id": b"x" * 16, "person": 1, "event": "app", "at_ms": NOW_MS + 86_400_000}
+    table = pa.Table.from_pylist([*rows, rows[0], late])
+    stream = b"".join(arrow_bytes(table.to_batches(), table.schema))
+    pieces = [stream[i : i + 50] for i in range(0, len(stream), 50)]
+    for broken in (pieces[:3], [b"nonsense"], []):
+        with pytest.raises(EventsInvalid):
+            dmp.take_events(broken)
+    taken = dmp.take_events(pieces)
+    assert (taken.kept, taken.repeated, taken.rejected) == (3, 1, {"from-the-future": 1})
 
 
 def test_numbers_of_tags_never_change(dmp: Dmp, tmp_path: Path) -> None:
