@@ -13,6 +13,7 @@ import msgspec
 
 from bidder.adx.config import AdxConfig
 from bidder.adx.model import Outcome, Winner
+from bidder.adx.rates import Rates
 from bidder.openrtb import NO_EXT, Bid, BidRequest, BidResponse, Loss, Nbr, SeatBid, wire_price
 
 _STATUS: Final = {
@@ -38,27 +39,34 @@ class Sold:
 
 
 def response_to_seller(
-    request: BidRequest, sold: Sequence[Sold], outcome: Outcome, config: AdxConfig
+    request: BidRequest,
+    sold: Sequence[Sold],
+    outcome: Outcome,
+    config: AdxConfig,
+    rates: Rates,
+    currency: str,
+    now_ms: int,
 ) -> BidResponse | None:
-    """The response, or None for an answer without content."""
+    """The response in ``currency``, for which there is a rate, or None for an answer without content."""
     ext = _nonbids(request, outcome) if config.report_nonbids else NO_EXT
     if not sold:
         return BidResponse(id=request.id, nbr=Nbr.UNKNOWN, ext=ext) if config.report_nonbids else None
     seats: dict[str, list[Bid]] = defaultdict(list)
     for one in sold:
-        seats[one.winner.placed.seat].append(_bid(one))
+        micros = rates.convert(one.winner.price_here_micros, config.currency, currency, now_ms) or 0
+        seats[one.winner.placed.seat].append(_bid(one, micros))
     return BidResponse(
         id=request.id,
-        cur=config.currency,
+        cur=currency,
         seatbid=tuple(SeatBid(seat=seat or None, bid=tuple(bids)) for seat, bids in seats.items()),
         ext=ext,
     )
 
 
-def _bid(sold: Sold) -> Bid:
+def _bid(sold: Sold, micros: int) -> Bid:
     return msgspec.structs.replace(
         sold.winner.placed.bid,
-        price=wire_price(sold.winner.price_here_micros),
+        price=wire_price(micros),
         adm=sold.markup,
         nurl=None,
         burl=sold.impression_url or None,

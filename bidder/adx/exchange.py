@@ -113,9 +113,13 @@ class Exchange:
             self._metrics.count(self._metrics.requests, "invalid")
             log.debug("request refused", reason=error.message)
             return Response(400)
+        currency = self._currency(request)
+        if currency is None:
+            self._metrics.count(self._metrics.requests, "no-currency")
+            return Response(204)
         outcome = await self._auction(request, Outgoing(request, body, content_type), http.received_s)
         outcome, fetched = await self._fetch_markups(request, outcome)
-        response = self._respond(request, outcome, fetched, http, content_type)
+        response = self._respond(request, outcome, fetched, http, content_type, currency)
         self._metrics.seconds.observe(self._clock.loop_s() - http.received_s)
         return response
 
@@ -130,6 +134,16 @@ class Exchange:
         for loser in outcome.losers:
             self._metrics.count(self._metrics.bids, loser.placed.bidder, str(int(loser.reason)))
         return outcome
+
+    def _currency(self, request: BidRequest) -> str | None:
+        """What the seller is answered in: ours if it takes it, else the first of its own that has a rate; None:
+        neither.
+        """
+        own = self._config.currency
+        if not request.cur or own in request.cur:
+            return own
+        now_ms = self._clock.now_ms()
+        return next((c for c in request.cur if self._rules.rates.convert(1, own, c, now_ms) is not None), None)
 
     def _rules_of(self, request: BidRequest) -> Rules:
         """The rules with the verdicts so far and, where they are wanted, the learned floors."""
@@ -226,10 +240,18 @@ class Exchange:
             return ""
 
     def _respond(
-        self, request: BidRequest, outcome: Outcome, fetched: dict[str, str], http: Request, content_type: str
+        self,
+        request: BidRequest,
+        outcome: Outcome,
+        fetched: dict[str, str],
+        http: Request,
+        content_type: str,
+        currency: str,
     ) -> Response:
         sold = self._settlement.settle(request, outcome, fetched)
-        answer = response_to_seller(request, sold, outcome, self._config)
+        answer = response_to_seller(
+            request, sold, outcome, self._config, self._rules.rates, currency, self._clock.now_ms()
+        )
         self._metrics.count(self._metrics.requests, "bid" if sold else "no-bid")
         if answer is None:
             return Response(204)

@@ -25,6 +25,7 @@ import pytest
 import uvloop
 
 from bidder.adx import Adx, AdxConfig, BidderConfig, TargetingConfig
+from bidder.adx.config import RatesConfig
 from bidder.cli import main as bidder_command
 from bidder.http import Client, Request, Response, Server, ServerLimits
 from bidder.openrtb import PROTOBUF, decode_request, decode_response, encode_request
@@ -365,6 +366,29 @@ def test_our_own_lateness_is_not_held_against_bidders(tmp_path: Path) -> None:
         assert 'adx_calls_total{bidder="a",result="http-deadline"} 10.0' in metrics
 
     play(tmp_path, [Dsp("a", prompt)], scenario, shed_after_ms=10_000)
+
+
+def test_the_seller_is_answered_in_a_currency_it_takes(tmp_path: Path) -> None:
+    dsp = Dsp("a", lambda request, http: _yuan(request))
+
+    async def scenario(stage: Stage) -> None:
+        answer = decode_response((await stage.ask(cur=["CNY", "EUR"])).body)
+        assert (answer.cur, answer.seatbid[0].bid[0].price) == ("CNY", 7.0)
+        assert (await stage.ask(cur=["XTS"])).status == 204
+        assert len(dsp.requests) == 1  # nobody is asked for what cannot be answered
+        both = decode_response((await stage.ask(cur=["CNY", "USD"])).body)
+        assert (both.cur, both.seatbid[0].bid[0].price) == ("USD", 1.0)
+        assert await stage.show(str(both.seatbid[0].bid[0].burl)) == 200
+        assert (await stage.billing())["total_nanos"] == {"CNY": 7_000_000}  # billed as it was bid
+
+    rates = (RatesConfig(date="2026-01-01", base="USD", per_base={"CNY": "7"}),)
+    play(tmp_path, [dsp], scenario, rates=rates)
+
+
+def _yuan(request: dict[str, Any]) -> Response:
+    bid = {"id": "1", "impid": "1", "price": 7.0, "adm": "x"}
+    body = {"id": request["id"], "cur": "CNY", "seatbid": [{"seat": "s", "bid": [bid]}]}
+    return Response(200, json.dumps(body).encode())
 
 
 def test_billing_on_the_win(tmp_path: Path) -> None:
