@@ -56,6 +56,7 @@ def seal(
         "rows": report.rows,
         "rows_valid": report.rows_valid,
         "duplicates": report.duplicates,
+        "ids_shared": report.ids_shared,
         "rejects": report.rejects,
         "rejects_file": str(refused),
         "rows_padded": report.sealed.rows,

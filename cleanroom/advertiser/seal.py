@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from cleanroom.advertiser.unique import UniqueIds
 from cleanroom.dataset import ListHeader, SealedInfo, seal
 from cleanroom.dataset.prepare import Prepared, prepare_rows
 from cleanroom.evaluation import TOKEN_TYPE, Asker, token_column
@@ -30,11 +31,16 @@ NO_IDENTIFIER: Final = "no-identifier"  # a row none of whose columns holds a us
 
 @dataclass(frozen=True, slots=True)
 class SealReport:
-    """What became of a list. rows: read; rows_valid: distinct, usable; rejects: lines of the rejects file by code."""
+    """What became of a list.
+
+    rows: read; rows_valid: distinct, usable; duplicates: rows whose every id stood in earlier rows; ids_shared: ids
+    taken out of rows because an earlier row has them; rejects: lines of the rejects file by code.
+    """
 
     rows: int
     rows_valid: int
     duplicates: int
+    ids_shared: int
     rejects: dict[str, int]
     sealed: SealedInfo
 
@@ -76,7 +82,8 @@ def seal_list(
     try:
         with _Rejects(rejects, len(columns)) as refused:
             batches = _tokens(normalise_list(source, columns, rules, refused), columns, asker, refused, counted)
-            prepared = prepare_rows(batches, schema, work, rng, dedupe=True, mark_padding=True)
+            unique = UniqueIds()
+            prepared = prepare_rows(unique.apply(batches, schema, work), schema, work, rng, mark_padding=True)
             codes = dict(sorted(refused.counts.items()))
         rows_min = collaboration.contract.thresholds.seeds_min
         if prepared.rows_real < rows_min:
@@ -84,7 +91,7 @@ def seal_list(
         info = _seal(prepared, schema, collaboration, sender, signing, out, rng)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return SealReport(counted["read"], prepared.rows_real, prepared.duplicates, codes, info)
+    return SealReport(counted["read"], prepared.rows_real, unique.duplicates, unique.ids_shared, codes, info)
 
 
 def _tokens(

@@ -116,6 +116,10 @@ class Session:
         """Publish our OPRF public key for an epoch (providers)."""
         self._believe(rpc.call(self._oprf.AnnounceKey, wire.key_announcement(document, signature)))
 
+    def key_destroyed(self, collaboration: str) -> Event:
+        """Tell the room that our OPRF keys of a collaboration are destroyed (providers); the log's line."""
+        return self._believe(rpc.call(self._oprf.DestroyKey, pb.CollaborationRef(collaboration=collaboration)))
+
     def asker(self, collaboration: Collaboration) -> Asker:
         """A way to tokens of our ids, under the key the provider signed (advertisers)."""
         answer = rpc.call(self._oprf.GetKey, pb.CollaborationRef(collaboration=collaboration.id))

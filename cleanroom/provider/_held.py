@@ -65,7 +65,8 @@ class Holdings:
         held = Held(collaboration.id, collaboration.contract, collaboration.epoch)
         name = _key_name(held)
         if name not in self._keystore.names("oprf/"):
-            self._keystore.put(name, KEY_KIND, ServerKey.generate(self._rng).to_bytes())
+            secret = ServerKey.generate(self._rng).to_bytes()
+            self._keystore.put(name, KEY_KIND, secret, backed_up=False)  # its end must reach backups too
         record = msgspec.json.encode(_Record(held.contract.canonical(), held.epoch))
         path = self._path(held.id)
         partial = path.with_suffix(".partial")
@@ -89,9 +90,12 @@ class Holdings:
         return ServerKey.from_bytes(self._keystore.get(_key_name(held), KEY_KIND))
 
     def leave(self, collaboration: str) -> None:
-        """Destroy the epoch's key and forget the collaboration."""
-        held = self.get(collaboration)
-        self._keystore.destroy(_key_name(held))
+        """Destroy the epoch's key and forget the collaboration. Again is nothing."""
+        if not self._path(collaboration).exists():
+            return
+        name = _key_name(self.get(collaboration))
+        if name in self._keystore.names("oprf/"):
+            self._keystore.destroy(name)
         self._path(collaboration).unlink()
 
     def _path(self, collaboration: str) -> Path:

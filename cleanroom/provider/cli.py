@@ -79,10 +79,13 @@ def tokenise(
 
 
 @app.command()
-def leave(config: ConfigFile, collaboration: CollaborationName) -> None:
-    """Destroy this provider's key of a collaboration and stop answering for it."""
+def leave(config: ConfigFile, collaboration: CollaborationName, as_json: AsJson = False) -> None:
+    """Destroy this provider's key of a collaboration, stop answering for it, and have the log say so."""
+    from cleanroom.member.session import Session
     from cleanroom.provider._held import Holdings
 
     settings, identity = _load(config)
     Holdings(settings.data / "collaborations", identity.keystore).leave(collaboration)
-    print(f"left {collaboration}: its key is destroyed")
+    with Session(settings, identity) as session:
+        event = session.key_destroyed(collaboration)
+    show({"left": collaboration, "log_line": event.index}, as_json)

@@ -6,12 +6,15 @@ contract knows which it is. A new epoch needs a new OPRF key and new lists.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cleanroom.contract import Contract, Role, Signature, State, sign
 from cleanroom.contract.book import ContractBook, DestroyedKey
 from cleanroom.contract.errors import ContractNotFound
+from cleanroom.contract.log import EventLog
 from cleanroom.contract.store import ContractStore, Stored
 from cleanroom.contract.terms import DAY_MS
 from cleanroom.evaluation import ROOM_KEY_DOMAIN, room_key_bytes
@@ -52,6 +55,7 @@ class Collaborations:
         self,
         book: ContractBook,
         store: ContractStore,
+        log: EventLog,
         vaults: Vaults,
         room: str,
         signing: SigningKey,
@@ -60,6 +64,7 @@ class Collaborations:
     ) -> None:
         self.book = book
         self._store = store
+        self._log = log
         self.room = room
         self.signing = signing
         self.clock = clock
@@ -85,8 +90,22 @@ class Collaborations:
     def open(self, collaboration: str, party: str) -> View:
         """Open the newest version: keys first, so that nothing is in force without them."""
         newest = self._newest(collaboration, party)
-        self._vaults.make(collaboration)
-        return self._view(self.book.open(collaboration, newest.contract.hash.hex(), party))
+        key = self._vaults.make(collaboration)
+        view = self._view(self.book.open(collaboration, newest.contract.hash.hex(), party))
+        self._announce(newest.contract, key.public.to_bytes())
+        return view
+
+    def _announce(self, contract: Contract, public: bytes) -> None:
+        """Log the key that this collaboration's lists are sealed to, once."""
+        name = {"party": self.room, "purpose": "hpke", "key": _key_id(contract.collaboration)}
+        if self._log.find(["key.announced"], contract.collaboration, name) is None:
+            body = name | {
+                "public": base64.b64encode(public).decode(),
+                "epoch": 0,
+                "from_ms": contract.valid_from_ms,
+                "until_ms": contract.valid_until_ms + contract.retention.uploads_days * DAY_MS,
+            }
+            self._log.record("key.announced", contract.collaboration, body)
 
     def close(self, collaboration: str, party: str) -> View:
         """Close it: keys destroyed, tables with them; the receipt is in the log."""
@@ -99,6 +118,11 @@ class Collaborations:
         newest = self._newest(collaboration, party)
         in_force = [one for one in self.book.versions(collaboration) if one.state is State.OPEN]
         return self._view(in_force[0] if in_force else newest)
+
+    def closed(self) -> list[str]:
+        """Names of collaborations that have ended."""
+        names = self._store.collaborations()
+        return [name for name in names if self.book.versions(name)[-1].state is State.CLOSED]
 
     def all_of(self, party: str) -> list[View]:
         """Every collaboration ``party`` is a member of, at its newest version."""
@@ -148,7 +172,12 @@ class Collaborations:
 
     def _destroy(self, collaboration: str) -> list[DestroyedKey]:
         self._vaults.destroy(collaboration)
-        return [DestroyedKey(self.room, purpose, purpose, 0, 0) for purpose in ("hpke", "at-rest")]
+        return [DestroyedKey(self.room, "hpke", _key_id(collaboration), 0, 0)]
+
+
+def _key_id(collaboration: str) -> str:
+    """What the log calls a collaboration's room key: found again from the name alone, after the key is gone."""
+    return hashlib.sha256(b"room-key\0" + collaboration.encode()).hexdigest()[:32]
 
 
 def provider_of(opened: Opened) -> str:

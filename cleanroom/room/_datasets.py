@@ -6,9 +6,10 @@ good by asking for the commit again; an analysis sees a list only once its line 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cleanroom.contract import Role
 from cleanroom.contract.log import EventLog
@@ -20,6 +21,7 @@ from cleanroom.room._vaults import Vaults
 from cleanroom.room.errors import NotAMember
 from keys.signing import VerifyKey
 
+LISTS_PER_LINE: Final = 128  # half of what one line of the log may name
 KIND_OF: dict[Role, str] = {Role.ADVERTISER: "seeds", Role.PROVIDER: "population"}
 
 
@@ -94,6 +96,31 @@ class Datasets:
         if row.logged < 0:
             row = self._log_upload(opened, row)
         return self._uploads.status(upload), row
+
+    def delete(self, collaboration: str, reason: str) -> int:
+        """Delete every list of a closed collaboration and log it; how many. Again is nothing."""
+        rows = self._registry.uploads_of(collaboration)
+        for row in rows:
+            self._uploads.commit(row.upload).unlink(missing_ok=True)
+        for start in range(0, len(rows), LISTS_PER_LINE):
+            self._log_deletion(collaboration, rows[start : start + LISTS_PER_LINE], reason)
+        return len(rows)
+
+    def _log_deletion(self, collaboration: str, rows: list[UploadRow], reason: str) -> None:
+        roots = [row.root for row in rows]
+        receipt = hashlib.sha256("\n".join(roots).encode()).hexdigest()
+        body = {
+            "deletion": receipt[:32],
+            "reason": reason,
+            "answers": [row.upload for row in rows],
+            "datasets": roots,
+            "objects": len(rows),
+            "receipt": receipt,
+        }
+        if self._log.find(["deletion.batch"], collaboration, {"receipt": receipt}) is None:
+            self._log.record("deletion.batch", collaboration, body)
+        for row in rows:
+            self._registry.upload_deleted(row.upload)
 
     def table(self, collaboration: str, upload: str) -> Path:
         """Where a list's table is in its vault."""

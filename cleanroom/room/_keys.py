@@ -58,6 +58,19 @@ class KeyRelay:
             raise EpochMismatch("another key is announced for this epoch already; an epoch has one key")
         return found[3] if found[3] >= 0 else self._log_key(opened, document)
 
+    def destroyed(self, party: str, collaboration: str) -> int:
+        """Take a provider's word that its keys of a collaboration are gone; the newest log line. Again is nothing."""
+        self._collaborations.get(collaboration, party)
+        index = -1
+        for epoch, public in self._registry.keys_of(collaboration, party):
+            name = {"party": party, "purpose": "oprf", "key": public.hex(), "epoch": epoch}
+            known = self._log.find(["key.destroyed"], collaboration, name)
+            body = name | {"copies": 0, "reason": "left"}
+            index = (known or self._log.record("key.destroyed", collaboration, body)).index
+        if index < 0:
+            raise KeyMissing(f"{party!r} announced no key in this collaboration")
+        return index
+
     def key(self, party: str, collaboration: str) -> tuple[KeyDocument, bytes]:
         """The epoch's announced key, as the provider signed it. Raises: KeyMissing."""
         opened = self._collaborations.opened(collaboration, party)

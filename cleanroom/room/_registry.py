@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS batches_by_entity ON batches (entity, period);
 CREATE TABLE IF NOT EXISTS uploads (
   upload TEXT PRIMARY KEY, collaboration TEXT NOT NULL, party TEXT NOT NULL, role TEXT NOT NULL, epoch INTEGER NOT NULL,
   root TEXT NOT NULL, rows INTEGER NOT NULL, chunks INTEGER NOT NULL, consent BLOB NOT NULL,
-  ordinal INTEGER NOT NULL, logged INTEGER NOT NULL DEFAULT -1);
+  ordinal INTEGER NOT NULL, logged INTEGER NOT NULL DEFAULT -1, deleted INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS pending (
   upload TEXT PRIMARY KEY, collaboration TEXT NOT NULL, party TEXT NOT NULL, consent BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS matches (
@@ -117,6 +117,13 @@ class Registry:
         row = self._one(sql, collaboration, epoch)
         return (row["provider"], row["public"], row["signature"], row["logged"]) if row else None
 
+    def keys_of(self, collaboration: str, provider: str) -> list[tuple[int, bytes]]:
+        """(epoch, public key) of every key a provider announced."""
+        sql = "SELECT epoch, public FROM keys WHERE collaboration=? AND provider=? AND logged >= 0 ORDER BY epoch"
+        with self._lock:
+            rows = self._db.execute(sql, (collaboration, provider)).fetchall()
+        return [(row["epoch"], row["public"]) for row in rows]
+
     def key_logged(self, collaboration: str, epoch: int, index: int) -> None:
         """Note the log line of an announcement."""
         self._write("UPDATE keys SET logged=? WHERE collaboration=? AND epoch=?", index, collaboration, epoch)
@@ -157,7 +164,7 @@ class Registry:
     def put_upload(self, row: UploadRow) -> None:
         """Keep a committed upload, newest last; again is nothing."""
         self._write(
-            "INSERT INTO uploads SELECT ?,?,?,?,?,?,?,?,?, COALESCE(MAX(ordinal), 0) + 1, -1 FROM uploads WHERE true"
+            "INSERT INTO uploads SELECT ?,?,?,?,?,?,?,?,?, COALESCE(MAX(ordinal), 0) + 1, -1, 0 FROM uploads WHERE true"
             " ON CONFLICT DO NOTHING",
             row.upload, row.collaboration, row.party, row.role, row.epoch, row.root, row.rows, row.chunks, row.consent,
         )  # fmt: skip
@@ -165,6 +172,17 @@ class Registry:
     def upload(self, upload: str) -> UploadRow | None:
         """By id."""
         return _upload(self._one("SELECT * FROM uploads WHERE upload=?", upload))
+
+    def uploads_of(self, collaboration: str) -> list[UploadRow]:
+        """Every logged list of a collaboration that is not deleted yet, oldest first."""
+        sql = "SELECT * FROM uploads WHERE collaboration=? AND logged >= 0 AND deleted = 0 ORDER BY ordinal"
+        with self._lock:
+            rows = self._db.execute(sql, (collaboration,)).fetchall()
+        return [row for row in map(_upload, rows) if row is not None]
+
+    def upload_deleted(self, upload: str) -> None:
+        """Note that a list is gone and the log says so."""
+        self._write("UPDATE uploads SET deleted=1 WHERE upload=?", upload)
 
     def upload_of_root(self, collaboration: str, root: str) -> UploadRow:
         """By commitment. Raises: DatasetMissing."""

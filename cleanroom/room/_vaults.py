@@ -30,10 +30,13 @@ class Vaults:
         """Make the collaboration's keys, or find them made before; the key lists are sealed to."""
         held = set(self._keystore.names(f"room/{collaboration}/"))
         if _rest(collaboration) not in held:
-            self._keystore.put(_rest(collaboration), REST_KIND, AtRestKey.generate(self._rng).to_bytes())
+            self._put(_rest(collaboration), REST_KIND, AtRestKey.generate(self._rng).to_bytes())
         if _hpke(collaboration) not in held:
-            self._keystore.put(_hpke(collaboration), HPKE_KIND, RecipientKey.generate(rng=self._rng).to_bytes())
+            self._put(_hpke(collaboration), HPKE_KIND, RecipientKey.generate(rng=self._rng).to_bytes())
         return self.recipient(collaboration)
+
+    def _put(self, name: str, kind: str, secret: bytes) -> None:
+        self._keystore.put(name, kind, secret, backed_up=False)  # destroying it must reach every copy
 
     def recipient(self, collaboration: str) -> RecipientKey:
         """Raises: SecretMissing, SecretDestroyed."""

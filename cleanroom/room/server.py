@@ -86,15 +86,19 @@ class Room:
         book.settle()
         gate = Gate(budgets, events, OpenDpNoise(), clock_ms, book, rng, WallPace())
         gate.recover()
-        self.collaborations = Collaborations(book, contracts, vaults, identity.party, identity.signing, clock_ms, rng)
+        self.collaborations = Collaborations(
+            book, contracts, events, vaults, identity.party, identity.signing, clock_ms, rng
+        )
         self.keys = KeyRelay(self.collaborations, registry, events, providers.evaluate)
         self.datasets = Datasets(uploads, registry, vaults, self.collaborations, events, identity.party)
+        for name in self.collaborations.closed():
+            self.datasets.delete(name, "closed")
         self.analyses = Analyses(self.collaborations, self.datasets, registry, vaults, gate, events, config.threads)
 
     def add_to(self, server: grpc.Server) -> None:
         """Put the room's services on ``server``."""
         receipts, collaborations = self.receipts, self.collaborations
-        rpcs.add_ContractsServicer_to_server(service.ContractsService(collaborations, receipts), server)
+        rpcs.add_ContractsServicer_to_server(service.ContractsService(collaborations, self.datasets, receipts), server)
         rpcs.add_OprfServicer_to_server(service.OprfService(self.keys, collaborations, receipts), server)
         rpcs.add_DatasetsServicer_to_server(service.DatasetsService(self.datasets, receipts), server)
         rpcs.add_AnalysesServicer_to_server(service.AnalysesService(self.analyses, receipts), server)

@@ -56,7 +56,7 @@ METHODS: Final[dict[str, frozenset[str]]] = {
         "/cleanroom.v1.Analyses/LookalikeReport",
         "/cleanroom.v1.Analyses/ActivateLookalike",
     },
-    "provider": _SIDES | {"/cleanroom.v1.Oprf/AnnounceKey"},
+    "provider": _SIDES | {"/cleanroom.v1.Oprf/AnnounceKey", "/cleanroom.v1.Oprf/DestroyKey"},
     "dmp": _ALL | {"/cleanroom.v1.Analyses/FetchAudience"},
     "auditor": _ALL,
 }
@@ -73,8 +73,9 @@ def receipt(proof: Proof) -> pb.Receipt:
 class ContractsService(rpcs.ContractsServicer):
     """Contracts: proposed, signed, opened, closed."""
 
-    def __init__(self, collaborations: Collaborations, receipts: Receipts) -> None:
+    def __init__(self, collaborations: Collaborations, datasets: Datasets, receipts: Receipts) -> None:
         self._collaborations = collaborations
+        self._datasets = datasets
         self._receipts = receipts
 
     def Propose(self, request: pb.ProposeRequest, context: Any) -> pb.Collaboration:
@@ -88,7 +89,9 @@ class ContractsService(rpcs.ContractsServicer):
         return self._message(self._collaborations.open(request.collaboration, caller(context)))
 
     def Close(self, request: pb.CollaborationRef, context: Any) -> pb.Collaboration:
-        return self._message(self._collaborations.close(request.collaboration, caller(context)))
+        view = self._collaborations.close(request.collaboration, caller(context))
+        self._datasets.delete(view.id, "closed")
+        return self._message(view)
 
     def Get(self, request: pb.CollaborationRef, context: Any) -> pb.Collaboration:
         return self._message(self._collaborations.get(request.collaboration, caller(context)))
@@ -125,6 +128,10 @@ class OprfService(rpcs.OprfServicer):
         opened = self._collaborations.opened(request.collaboration, party)
         index = self._keys.announce(party, wire.key_document(request, opened.contract.hash), request.signature)
         return receipt(self._receipts.prove(opened.id, index))
+
+    def DestroyKey(self, request: pb.CollaborationRef, context: Any) -> pb.Receipt:
+        index = self._keys.destroyed(caller(context), request.collaboration)
+        return receipt(self._receipts.prove(request.collaboration, index))
 
     def GetKey(self, request: pb.CollaborationRef, context: Any) -> pb.KeyAnnouncement:
         document, signature = self._keys.key(caller(context), request.collaboration)

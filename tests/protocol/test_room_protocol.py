@@ -13,10 +13,12 @@ import pytest
 from room_rig import COLUMNS, NAME, Rig, oaid, phone
 
 from cleanroom.advertiser.seal import seal_list
+from cleanroom.advertiser.unique import UniqueIds
 from cleanroom.contract import Signature, sign
 from cleanroom.evaluation import BATCH_DOMAIN, Batch, batch_bytes
 from cleanroom.member.collaboration import Collaboration
 from cleanroom.member.errors import CollaborationNotOpen, ReceiptInvalid
+from cleanroom.provider._held import Holdings
 from cleanroom.tlog import DirectorySource, NoteKey, verify_log
 from protos import cleanroom_pb2 as pb
 from protos import cleanroom_pb2_grpc as rpcs
@@ -255,10 +257,11 @@ def test_an_operation_not_granted_is_refused_and_logged(rig: Rig, collaboration:
 
 
 def test_a_list_whose_rows_share_an_id_is_refused_before_anything_is_computed(
-    rig: Rig, collaboration: Collaboration
+    rig: Rig, collaboration: Collaboration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that share one id would let one matched person change many of them."""
     rig.tokenise(PEOPLE)
+    monkeypatch.setattr(UniqueIds, "apply", lambda self, batches, schema, work: batches)  # a client that cheats
     lines = [f"{phone(1)},{oaid(i)}" for i in range(2, 200)]
     out = rig.root / "seeds.sealed"
     with rig.session("brand") as brand:
@@ -275,18 +278,30 @@ def test_a_list_whose_rows_share_an_id_is_refused_before_anything_is_computed(
     assert b"list-repeats-ids" in lines_logged[0]
 
 
-def test_closing_destroys_what_the_room_held(rig: Rig, collaboration: Collaboration) -> None:
+def test_closing_destroys_what_the_room_and_the_provider_held(rig: Rig, collaboration: Collaboration) -> None:
     rig.tokenise(PEOPLE)
     send_seeds(rig, collaboration)
     with rig.session("brand") as brand:
         assert brand.close_collaboration(NAME) == "closed"
         assert refusal(lambda: brand.match(NAME)) == "contract-not-in-force"
+        assert brand.close_collaboration(NAME) == "closed"
     assert not (rig.root / "room" / "vaults" / NAME).exists()
-    held = rig.identities["room"].keystore.names(f"room/{NAME}/")
-    assert list(held) == []
+    assert list(rig.identities["room"].keystore.names(f"room/{NAME}/")) == []
+    assert list((rig.root / "room" / "uploads" / "committed").iterdir()) == []
+    operator = rig.identities["operator"]
+    Holdings(rig.root / "operator" / "collaborations", operator.keystore).leave(NAME)
+    with rig.session("operator") as session:
+        line = session.key_destroyed(NAME)
+        assert session.key_destroyed(NAME).index == line.index
+    assert list(operator.keystore.names("oprf/")) == []
+    rig.restart_room()
     assert rig.room is not None
-    kinds = [o.entry for o in rig.room.room_log.disclosures(NAME)]
-    assert sum(b'"key.destroyed"' in entry for entry in kinds) == 2
+    entries = [o.entry for o in rig.room.room_log.disclosures(NAME)]
+    assert sum(b'"key.destroyed"' in entry for entry in entries) == 2
+    assert sum(b'"deletion.batch"' in entry for entry in entries) == 1
+    later = rig.room.log.clock() + 3 * 86_400_000
+    verified = verify_log(DirectorySource(rig.root / "room" / "log"), NoteKey.parse(rig.room.log.vkey), now_ms=later)
+    assert verified.violations == []
 
 
 def test_a_member_does_not_believe_a_room_with_another_log_key(rig: Rig, collaboration: Collaboration) -> None:
