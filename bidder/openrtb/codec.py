@@ -13,16 +13,14 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
-from google.protobuf.message import DecodeError, EncodeError, Message
 
-from bidder.openrtb import _proto
+from bidder.openrtb import wire
 from bidder.openrtb._lenient import Unreadable, reader
 from bidder.openrtb._places import adopt_old_places
 from bidder.openrtb._validate import check_request, check_response
 from bidder.openrtb.errors import MediaTypeUnknown, OpenRtbError, RequestInvalid, ResponseInvalid
 from bidder.openrtb.request import BidRequest
 from bidder.openrtb.response import BidResponse
-from protos import openrtb_pb2
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"
@@ -65,7 +63,7 @@ def decode_request(body: bytes, content_type: str = JSON, content_encoding: str 
     if media_type(content_type) == JSON:
         request = _decode_json(body, _request_fast, _request_slow, RequestInvalid)
     else:
-        request = _decode_proto(body, openrtb_pb2.BidRequest(), _proto.REQUEST, RequestInvalid)
+        request = _decode_proto(body, wire.parse_request, RequestInvalid)
     check_request(request)
     if request.tmax is not None and request.tmax <= 0:
         request = msgspec.structs.replace(request, tmax=None)  # a deadline in the past is no deadline
@@ -78,7 +76,7 @@ def decode_response(body: bytes, content_type: str = JSON, content_encoding: str
     if media_type(content_type) == JSON:
         response = _decode_json(body, _response_fast, _response_slow, ResponseInvalid)
     else:
-        response = _decode_proto(body, openrtb_pb2.BidResponse(), _proto.RESPONSE, ResponseInvalid)
+        response = _decode_proto(body, wire.parse_response, ResponseInvalid)
     check_response(response)
     return response
 
@@ -87,14 +85,14 @@ def encode_request(request: BidRequest, content_type: str = JSON) -> bytes:
     """Bytes of ``request``. Raises: RequestInvalid: a value has no place in protobuf's types; MediaTypeUnknown."""
     if media_type(content_type) == JSON:
         return _encode(request)
-    return _encode_proto(request, openrtb_pb2.BidRequest(), _proto.REQUEST, RequestInvalid)
+    return _encode_proto(request, wire.serialize_request, RequestInvalid)
 
 
 def encode_response(response: BidResponse, content_type: str = JSON) -> bytes:
     """Bytes of ``response``. Raises: ResponseInvalid: a value has no place in protobuf's types; MediaTypeUnknown."""
     if media_type(content_type) == JSON:
         return _encode(response)
-    return _encode_proto(response, openrtb_pb2.BidResponse(), _proto.RESPONSE, ResponseInvalid)
+    return _encode_proto(response, wire.serialize_response, ResponseInvalid)
 
 
 def compress(body: bytes) -> bytes:
@@ -148,20 +146,17 @@ def _reason(fault: Exception) -> str:
     return "nested too deeply" if isinstance(fault, RecursionError) else "malformed or cut short"
 
 
-def _decode_proto(body: bytes, message: Message, codec: _proto.Codec, error: type[OpenRtbError]) -> Any:
+def _decode_proto(body: bytes, parse: Callable[[bytes], Any], error: type[OpenRtbError]) -> Any:
     try:
-        message.ParseFromString(body)
-    except (DecodeError, UnicodeDecodeError):
-        raise error("", "not the protobuf message of this schema") from None
-    try:
-        return codec.read(message, "")
+        return parse(body)
     except Unreadable as fault:
         raise error(fault.path, f"must be {fault.want}") from None
+    except ValueError:
+        raise error("", "not the protobuf message of this schema") from None
 
 
-def _encode_proto(struct: Any, message: Message, codec: _proto.Codec, error: type[OpenRtbError]) -> bytes:
+def _encode_proto(struct: _T, serialize: Callable[[_T], bytes], error: type[OpenRtbError]) -> bytes:
     try:
-        codec.write(message, struct)
-        return message.SerializeToString()
-    except (ValueError, TypeError, EncodeError):
+        return serialize(struct)
+    except ValueError:
         raise error("", "a value does not fit the protobuf schema: an integer beyond 32 bits, or no Unicode") from None

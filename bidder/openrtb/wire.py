@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 from msgspec import inspect
 
 from bidder.openrtb._base import ext_values
@@ -216,3 +216,39 @@ def _write_ext(message: Message, name: str, value: msgspec.Raw) -> None:
 
 REQUEST: Final = Codec(BidRequest, openrtb_pb2.BidRequest.DESCRIPTOR)
 RESPONSE: Final = Codec(BidResponse, openrtb_pb2.BidResponse.DESCRIPTOR)
+
+
+def parse_request(body: bytes) -> Any:
+    """The request in ``body``. Raises: ValueError: no such message; Unreadable: a field that must be right is not."""
+    return _parse(openrtb_pb2.BidRequest(), REQUEST, body)
+
+
+def parse_response(body: bytes) -> Any:
+    """The response in ``body``; errors as of ``parse_request``."""
+    return _parse(openrtb_pb2.BidResponse(), RESPONSE, body)
+
+
+def serialize_request(request: BidRequest) -> bytes:
+    """Raises: ValueError: a value does not fit the schema."""
+    return _serialize(openrtb_pb2.BidRequest(), REQUEST, request)
+
+
+def serialize_response(response: BidResponse) -> bytes:
+    """Raises: ValueError: a value does not fit the schema."""
+    return _serialize(openrtb_pb2.BidResponse(), RESPONSE, response)
+
+
+def _parse(message: Message, codec: Codec, body: bytes) -> Any:
+    try:
+        message.ParseFromString(body)
+    except DecodeError:  # UnicodeDecodeError, of text that is no UTF-8, is a ValueError already
+        raise ValueError("not the protobuf message of this schema") from None
+    return codec.read(message, "")
+
+
+def _serialize(message: Message, codec: Codec, struct: Any) -> bytes:
+    try:
+        codec.write(message, struct)
+        return message.SerializeToString()
+    except (TypeError, EncodeError):
+        raise ValueError("a value does not fit the protobuf schema") from None
