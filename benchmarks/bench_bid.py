@@ -210,7 +210,7 @@ def measure(dsp: Dsp, generator: Generator, rate: float, seconds: float) -> Ran:
     print(
         f"  {rate:8.0f}/s  p50 {load.quantile_us(0.5):8.0f} us  p99 {load.quantile_us(0.99):9.0f} us  bids"
         f" {load.bids / answered:5.1%}  cpu {spent / answered * 1e6:5.1f} us  generator {load.busy:4.0%}"
-        f"  shed {shed:.0f}  errors {load.errors}+{load.notice_errors}  unanswered {load.unanswered}  wrong {load.wrong}",
+        f"  shed {shed:.0f}  errors {load.errors}+{load.notice_errors}+{load.unanswered}  wrong {load.wrong}",
         file=sys.stderr,
     )
     return Ran(load, shed / answered, spent / answered * 1e6)

@@ -15,14 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from bidder.dsp import control as control_process
+from bidder.dsp import files, pacing, scoring
 from bidder.dsp import worker as worker_process
 from bidder.dsp._errors import CampaignInvalid
 from bidder.dsp.campaign import Campaign, check
-from bidder.dsp.catalog import StageMoney
+from bidder.dsp.catalog import Catalog, StageMoney
 from bidder.dsp.compact import run as run_compactor
 from bidder.dsp.config import DspConfig
+from bidder.dsp.explain import Explained
+from bidder.dsp.explain import explain as why
 from bidder.dsp.service import CampaignClient
 from bidder.dsp.supervisor import Supervisor
+from bidder.openrtb import BidRequest, decode_request
+from dmp.profile import ProfileReader
 from keys.cli import read_passphrase
 from keys.identity import PartyIdentity
 from protos import rpc
@@ -32,6 +37,7 @@ from protos.process import configure_logs
 
 NOTICE_KEY_BYTES: Final = 32
 NANOS: Final = 10**9
+MICROS: Final = 10**6
 
 app = typer.Typer(name="dsp", help="The demand side: bid, account, pace.", no_args_is_help=True, add_completion=False)
 campaign_app = typer.Typer(
@@ -71,6 +77,47 @@ def serve(config: ConfigOption) -> None:
         settings = load(config, DspConfig)
         worker_process.load_secrets(settings, read_passphrase(None))  # a missing key is told here, not by a worker
         raise typer.Exit(Supervisor(settings, config).run())
+
+
+@app.command()
+def explain(
+    request: Annotated[Path, typer.Argument(help="An OpenRTB bid request, JSON.")],
+    config: ConfigOption,
+    exchange: Annotated[str, typer.Option(help="Whose request it is; default: the first configured.")] = "",
+) -> None:
+    """Why each campaign would or would not bid on REQUEST."""
+    with _plain_errors():
+        settings = load(config, DspConfig)
+        name = exchange or next(iter(settings.exchanges))
+        if name not in settings.exchanges:
+            raise CampaignInvalid(f"no exchange {name} in {config}")
+        answers = _explain(settings, name, decode_request(request.read_bytes()))
+    table = Table(title=f"{request} from {name}")
+    for column in ("campaign", "bids", "why", "creative", "CPM"):
+        table.add_column(column)
+    for a in sorted(answers, key=lambda a: -a.price_cpm_micros):
+        price = f"{a.price_cpm_micros / MICROS:.6f}" if a.price_cpm_micros else ""
+        table.add_row(a.campaign, "yes" if price else "no", a.reason, a.creative, price)
+    Console().print(table)
+
+
+def _explain(settings: DspConfig, exchange: str, request: BidRequest) -> list[Explained]:
+    secrets = worker_process.load_secrets(settings, read_passphrase(None))
+    profiles = None
+    if settings.profiles is not None and secrets.profile_key is not None:
+        profiles = ProfileReader.open(settings.profiles.path, secrets.profile_key)
+    now_ms = worker_process.now_ms()
+    catalog = Catalog(files.database(settings.state), worker_process.now_ms)
+    listed = []
+    for entry in catalog.all():
+        stage = pacing.stage_at(entry.campaign, now_ms)
+        money = catalog.money(entry.campaign)[stage] if stage is not None else None
+        listed.append((entry, money.budget_nanos - money.charged_nanos if money is not None else 0))
+    catalog.close()
+    kinds = dict(settings.profiles.kinds) if settings.profiles is not None else {}
+    model = scoring.load(settings.model) if settings.model is not None else None
+    terms = settings.exchanges[exchange]
+    return why(request, exchange, terms, listed, profiles, kinds, settings.vendor_id, model, now_ms)
 
 
 @app.command(hidden=True)

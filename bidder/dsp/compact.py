@@ -94,6 +94,7 @@ def run(config: DspConfig) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
-    while not stopping.wait(EVERY_SECONDS):
+    parent = os.getppid()
+    while not stopping.wait(EVERY_SECONDS) and os.getppid() == parent:
         compact(files.journal(config.state), files.events(config.state), finished=False)
-    compact(files.journal(config.state), files.events(config.state), finished=True)
+    compact(files.journal(config.state), files.events(config.state), finished=stopping.is_set())

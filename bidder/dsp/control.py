@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
+from typing import Final
 
 import structlog
 import uvloop
@@ -17,6 +19,8 @@ from bidder.dsp.ledger import LedgerServer, Master, connect
 from bidder.dsp.service import serve
 from bidder.dsp.worker import now_ms
 from keys.identity import PartyIdentity
+
+ORPHAN_SECONDS: Final = 3.0  # how often it is looked whether the supervisor lives; workers look more often
 
 log = structlog.get_logger("dsp.control")
 
@@ -42,7 +46,10 @@ def run(config: DspConfig, passphrase: bytes) -> None:
             loop.add_signal_handler(number, stopping.set)
         server = LedgerServer(master, fatal)
         await server.start(files.socket(config.state))
-        await stopping.wait()
+        parent = os.getppid()
+        while not stopping.is_set() and os.getppid() == parent:  # without its supervisor it ends too, after the workers
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), ORPHAN_SECONDS)
         await server.stop()
         return len(failed)
 

@@ -133,6 +133,7 @@ class Worker:
         self._journal = JournalWriter(files.journal(config.state), f"{self._name}-{self._epoch:x}")
         self._stats_path = files.stats(config.state, index)
         self._stopping = asyncio.Event()
+        self._parent = os.getppid()
         self._model = scoring.load(config.model) if config.model is not None else None
         self._model_stamp = _stamp(config.model)
         self._pauses_ms = 0.0
@@ -261,6 +262,9 @@ class Worker:
     async def _stats(self) -> None:
         while True:
             self.write_stats()
+            if os.getppid() != self._parent:
+                log.error("the supervisor is gone; draining", worker=self._name)
+                self._stopping.set()
             await asyncio.sleep(STATS_SECONDS)
 
     def write_stats(self) -> None:

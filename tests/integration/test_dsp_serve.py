@@ -192,9 +192,36 @@ notice_window_s = 60
 """)
     dsp = Dsp(folder, http, grpc, metrics)
     dsp.start()
-    yield dsp
-    if dsp.process.poll() is None:
-        assert dsp.stop() == 0, (folder / "dsp.log").read_text()
+    try:
+        yield dsp
+        if dsp.process.poll() is None:
+            assert dsp.stop() == 0, (folder / "dsp.log").read_text()
+    finally:
+        dsp.process.kill()
+        dsp.process.wait()
+
+
+def test_explain_says_why_each_campaign_would_not_bid(ordered: Dsp) -> None:
+    path = ordered.folder / "request.json"
+    for body, words in (
+        (request(), "yes"),
+        (request(device={"os": "iOS"}), " os "),
+        (request(badv=["brand.example"]), "blocked"),
+    ):
+        path.write_bytes(msgspec.json.encode(body))
+        command = [
+            sys.executable,
+            "-m",
+            "bidder.dsp.cli",
+            "explain",
+            str(path),
+            "--config",
+            str(ordered.folder / "dsp.toml"),
+        ]
+        environment = {**os.environ, "SEALBID_PASSPHRASE": PASSPHRASE.decode()}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
 
 
 def eventually(ask: Any, *, seconds: float = 5.0) -> Any:
