@@ -343,6 +343,11 @@ class OprfStub:
                 request_serializer=protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
                 response_deserializer=protos_dot_cleanroom__pb2.KeyAnnouncement.FromString,
                 _registered_method=True)
+        self.DestroyKey = channel.unary_unary(
+                '/cleanroom.v1.Oprf/DestroyKey',
+                request_serializer=protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
+                response_deserializer=protos_dot_cleanroom__pb2.Receipt.FromString,
+                _registered_method=True)
         self.Evaluate = channel.unary_unary(
                 '/cleanroom.v1.Oprf/Evaluate',
                 request_serializer=protos_dot_cleanroom__pb2.EvaluateRequest.SerializeToString,
@@ -368,6 +373,13 @@ class OprfServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DestroyKey(self, request, context):
+        """The provider's word that its keys of a collaboration are gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Evaluate(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -386,6 +398,11 @@ def add_OprfServicer_to_server(servicer, server):
                     servicer.GetKey,
                     request_deserializer=protos_dot_cleanroom__pb2.CollaborationRef.FromString,
                     response_serializer=protos_dot_cleanroom__pb2.KeyAnnouncement.SerializeToString,
+            ),
+            'DestroyKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DestroyKey,
+                    request_deserializer=protos_dot_cleanroom__pb2.CollaborationRef.FromString,
+                    response_serializer=protos_dot_cleanroom__pb2.Receipt.SerializeToString,
             ),
             'Evaluate': grpc.unary_unary_rpc_method_handler(
                     servicer.Evaluate,
@@ -450,6 +467,33 @@ class Oprf:
             '/cleanroom.v1.Oprf/GetKey',
             protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
             protos_dot_cleanroom__pb2.KeyAnnouncement.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DestroyKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cleanroom.v1.Oprf/DestroyKey',
+            protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
+            protos_dot_cleanroom__pb2.Receipt.FromString,
             options,
             channel_credentials,
             insecure,
