@@ -44,8 +44,8 @@ class Settings:
     prior_weight: float = 400.0
     slow_half_life: float = 10_000.0
     fast_weight: float = 100.0
-    fast_half_life: float = 300.0
-    state_lasts: float = 300.0
+    fast_half_life: float = 150.0
+    state_lasts: float = 150.0
     traffic_weight: float = 20.0
     volume_weight: float = 50.0
 

@@ -17,6 +17,7 @@ from bidder.replay.histogram import F64, I64
 from bidder.replay.strategies.grid import PCTR_LOW, PCTR_SIZE, PRICES, STEP
 
 TINY: Final = 1e-12
+STEPS: Final = 2  # of the fixed point a batch: it is approached from batch to batch, and moves slowly
 
 
 class PriceBelief:
@@ -29,23 +30,29 @@ class PriceBelief:
         self.chance = prior.copy()
         self._weight = weight
         self._half_life = half_life
-        self._counts = np.zeros(PRICES)
+        self._paid = np.zeros(PRICES)
+        self._won_at = np.zeros(PRICES)
+        self._lost_at = np.zeros(PRICES)
 
     def learn(self, prior: F64, paid: I64, won_at: I64, lost_at: I64, auctions: int) -> None:
-        """Take a batch in. Cost: a few passes over the 301 prices."""
+        """Take a batch in. Args: int64[301] each: prices paid; bids that won unseen; bids that lost."""
+        keep = 0.5 ** (auctions / self._half_life)
+        for kept, new in ((self._paid, paid), (self._won_at, won_at), (self._lost_at, lost_at)):
+            kept *= keep
+            kept += new
+        for _ in range(STEPS):
+            mixed = self._expected() + self._weight * prior
+            self.chance = mixed / mixed.sum()
+
+    def _expected(self) -> F64:
+        """float64[301]: the answers kept, the unseen prices spread as believed."""
         chance = self.chance
-        seen = paid.astype(np.float64)
-        if won_at.any():
-            below = np.cumsum(chance)
-            seen += chance * np.cumsum((won_at / np.maximum(below, TINY))[::-1])[::-1]
-        if lost_at.any():
-            above = np.maximum(1.0 - np.cumsum(chance), TINY)
-            spread = np.cumsum(lost_at / above)
-            seen[1:] += chance[1:] * spread[:-1]
-        self._counts *= 0.5 ** (auctions / self._half_life)
-        self._counts += seen
-        mixed = self._counts + self._weight * prior
-        self.chance = mixed / mixed.sum()
+        below = np.cumsum(chance)
+        spread = np.cumsum(self._lost_at / np.maximum(1.0 - below, TINY))
+        spread = np.append(0.0, spread[:-1])
+        if self._won_at.any():
+            spread += np.cumsum((self._won_at / np.maximum(below, TINY))[::-1])[::-1]
+        return self._paid + chance * spread
 
 
 class TrafficBelief:

@@ -7,6 +7,7 @@ what the shape expected by now, leaning on the sizes of past episodes while ther
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import Final
 
 BINS: Final = 48  # half hours of a day
@@ -22,40 +23,46 @@ class Volume:
         self._planned = 0
         self._known = 0.0  # episodes' worth of what is known
         self._shape = [1.0] * BINS  # auctions expected in each part
-        self._counts = [0] * BINS
         self._gone = [0.0] * BINS  # expected before each part
         self._total = float(BINS)
-        self._at = 0
+        self._marks: list[float] = []  # auctions counted before the end of each part gone by
+        self._place = 0.0
         self._seen = 0
 
     def begin(self, planned: int) -> None:
-        """An episode starts; the last one, if it was whole, is learned from."""
+        """An episode starts; the last one, if it went to its end, is learned from."""
         if planned != self._planned:
             self._planned, self._known = planned, PLAN_EPISODES
             self._shape = [planned / BINS] * BINS
-        elif self._at >= BINS - 1:  # it lasted to its end
-            kept = self._known * KEEP
-            known = kept + 1.0
-            self._shape = [(s * kept + c) / known for s, c in zip(self._shape, self._counts, strict=True)]
-            self._known = known
-        self._counts = [0] * BINS
-        total, self._gone = 0.0, []
-        for part in self._shape:
-            self._gone.append(total)
-            total += part
-        self._total = total
-        self._at = self._seen = 0
+        elif len(self._marks) == BINS - 1:
+            self._learn()
+        self._gone = [0.0, *accumulate(self._shape)]
+        self._total = self._gone.pop()
+        self._marks, self._place, self._seen = [], 0.0, 0
 
     def rest(self, elapsed: float) -> float:
         """Count one auction, at ``elapsed`` in [0, 1]; the auctions still to come with it, at least 1."""
         place = elapsed * BINS
-        at = int(place)
-        if at >= BINS:
-            at = BINS - 1
-        self._at = at
-        self._counts[at] += 1
+        at = int(place) if place < BINS else BINS - 1
+        if at > len(self._marks):
+            self._mark(place, at)
+        self._place = place
         gone = self._gone[at] + (place - at) * self._shape[at]
         weight = self._weight
         rest = (self._total - gone) * (self._seen + weight) / (gone + weight)
         self._seen += 1
         return rest if rest > 1.0 else 1.0
+
+    def _mark(self, place: float, at: int) -> None:
+        """Note the count at each border passed since the last auction, between the two in proportion."""
+        before, seen = self._place, self._seen
+        for border in range(len(self._marks) + 1, at + 1):
+            part = (border - before) / (place - before)
+            self._marks.append(max(0.0, seen - 1 + part))
+
+    def _learn(self) -> None:
+        marks = [0.0, *self._marks, float(self._seen)]
+        kept = self._known * KEEP
+        known = kept + 1.0
+        self._shape = [(s * kept + b - a) / known for s, (a, b) in zip(self._shape, pairwise(marks), strict=True)]
+        self._known = known
