@@ -1,8 +1,8 @@
 """Frequency caps per person: impressions and bids under way in any window, counted in memory.
 
 A person is a 64-bit keyed hash of the id the profile was found by. A bid under way counts until its hold ends or a loss
-frees it, so concurrent requests cannot overshoot inside one worker. Across W workers of one host each knows only what
-passed through it and what the ledger told it, so the bound is: cap + (W - 1) x bids won within one beat.
+frees it, so concurrent requests cannot overshoot inside one worker. Each worker of a host counts what passed through
+it, so with W workers the bound is W x cap; with one worker the cap is exact.
 Memory is bounded: the persons longest unseen are forgotten first, and only campaigns with caps are counted.
 """
 
