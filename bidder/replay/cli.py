@@ -18,6 +18,7 @@ from bidder.replay.drift import World, simulate
 from bidder.replay.experiment import BUDGETS, DRIFTS, PEER, Board, board, boards, catalogue, share_of
 from bidder.replay.histogram import PriceHistogram, read_histogram
 from bidder.replay.log import AuctionLog, read_impressions, read_ipinyou, read_plain, smoothed_rate_model
+from bidder.replay.market import Seat, play
 from bidder.replay.plan import EPISODE_AUCTIONS, Pricing, days, episodes
 from bidder.replay.report import report as render
 from bidder.replay.strategies.catalogue import OURS, SEED
@@ -178,3 +179,35 @@ def simulate_command(
     with out.open("w", encoding="ascii") as file:
         for click, price, pctr in zip(log.clicks.tolist(), log.prices.tolist(), log.pctr.tolist(), strict=True):
             file.write(f"{int(click)} {price} {pctr!r}\n")
+
+
+@app.command("market")
+def market_command(
+    histogram: HistogramFile,
+    seats: Annotated[str, typer.Option(help="Strategies at the table, with commas.")] = "dual,rlb,pid,ortb,lin,const",
+    budget: Annotated[str, typer.Option(help="Each seat's budget a day, a share of the training cost.")] = "1/8",
+    days_: Annotated[int, typer.Option("--days", min=1, help="Days.")] = 14,
+    episode: Episode = EPISODE_AUCTIONS,
+    wander: Annotated[float, typer.Option(help="Standard deviation of the log price level.", min=0.0)] = 0.2,
+    swing: Annotated[float, typer.Option(help="Of traffic within a day.", min=0.0)] = 0.6,
+    volume_swing: Annotated[float, typer.Option(help="Of traffic from day to day.", min=0.0)] = 0.3,
+    pricing: Price = Pricing.SECOND,
+    seed: Annotated[int, typer.Option()] = SEED,
+) -> None:
+    """Let several strategies bid against each other in one seeded market."""
+    market, share = read_histogram(histogram), share_of(budget)
+    makers = catalogue(market, [budget], auctions=episode)
+    world = World(days_ * episode, wander=wander)
+    template = episodes(simulate(market, World(episode), seed), market, share, auctions=episode, pricing=pricing)
+    table = [Seat(makers.make(name, template), share) for name in _names(seats, makers.names)]
+    results = play(
+        table, market, world, seed, auctions=episode, swing=swing, volume_swing=volume_swing, pricing=pricing
+    )
+    shown = Table()
+    for title in ("seat", "clicks", "pCTR won", "of its bound", "spend", "win rate", "pacing error"):
+        shown.add_column(title, justify="right")
+    for each in results:
+        f = each.figures
+        cells = (str(f.clicks), f"{f.pctr_won:.2f}", f"{f.share_of_bound:.2%}", f"{f.spend:,}")
+        shown.add_row(each.strategy, *cells, f"{f.win_rate:.1%}", f"{f.pacing_error:.3f}")
+    Console().print(shown)
