@@ -36,8 +36,9 @@ def test_from_configuration_to_answer_to_stop(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     config = tmp_path / "rta.toml"
     config.write_text(
-        f'listen = "127.0.0.1:{port}"\nshed_after_ms = 5000\n[[strategies]]\nid = "members"\naudiences = [5]\n[profiles]\n'
-        f'path = "{tmp_path}/profiles"\nidentity = "{tmp_path}/ids/dmp"\npassphrase_file = "{passphrase}"\n'
+        f'listen = "127.0.0.1:{port}"\nshed_after_ms = 5000\n'
+        f'[[strategies]]\nid = "members"\naudiences = [5]\n'
+        f'[profiles]\npath = "{tmp_path}/profiles"\nidentity = "{tmp_path}/ids/dmp"\npassphrase_file = "{passphrase}"\n'
     )
     code = "from bidder.cli import main; main()"
     process = subprocess.Popen(
