@@ -17,6 +17,7 @@ from bidder.replay.audit import audit
 from bidder.replay.drift import World, simulate
 from bidder.replay.experiment import BUDGETS, DRIFTS, PEER, Board, board, boards, catalogue, share_of
 from bidder.replay.histogram import PriceHistogram, read_histogram
+from bidder.replay.journal import read_journal
 from bidder.replay.log import AuctionLog, read_impressions, read_ipinyou, read_plain, smoothed_rate_model
 from bidder.replay.market import Seat, play
 from bidder.replay.plan import EPISODE_AUCTIONS, Pricing, days, episodes
@@ -89,15 +90,9 @@ def ipinyou_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Replay the later half of raw iPinYou files; pCTR: the earlier half's click rates by exchange and slot size."""
-    market, wanted = read_histogram(histogram), budgets.split(",")
+    market = read_histogram(histogram)
     log = _second_half(impressions, clicks, conversions or [], market)
-    found = []
-    for budget in wanted:
-        share = share_of(budget)
-        plan = days(log, market, share, pricing=pricing) if by_day else episodes(log, market, share, pricing=pricing)
-        makers = catalogue(market, wanted, auctions=plan.auctions)
-        found.append(board(log, plan, budget, makers, _names(strategies, makers.names)))
-    _show(found, as_json)
+    _replay_times(log, market, budgets.split(","), strategies, by_day, pricing, as_json)
 
 
 def _second_half(
@@ -112,6 +107,41 @@ def _second_half(
     times = None if whole.times_ms is None else whole.times_ms[half:]
     sales = None if whole.conversions is None else whole.conversions[half:]
     return AuctionLog(whole.prices[half:], whole.clicks[half:], pctr, sales, times, whole.name)
+
+
+@app.command("journal")
+def journal_command(
+    events: Annotated[Path, typer.Option("--events", help="The folder the DSP's compactor writes Parquet to.")],
+    histogram: HistogramFile,
+    unit_nanos: Annotated[int, typer.Option(help="Nanos an impression that one unit of price is worth.", min=1)],
+    budgets: Budgets = ",".join(BUDGETS),
+    strategies: Names = "const,ortb,pid,dual",
+    by_day: Annotated[bool, typer.Option("--by-day", help="A budget a day of the log's clock.")] = False,
+    pricing: Price = Pricing.SECOND,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Replay our own DSP's journal: its billed impressions, with the click rates known at each bid."""
+    market = read_histogram(histogram)
+    log = read_journal(events, unit_nanos, market.ctr)
+    _replay_times(log, market, budgets.split(","), strategies, by_day, pricing, as_json)
+
+
+def _replay_times(
+    log: AuctionLog,
+    market: PriceHistogram,
+    budgets: list[str],
+    strategies: str,
+    by_day: bool,
+    pricing: Pricing,
+    as_json: bool,
+) -> None:
+    found = []
+    for budget in budgets:
+        share = share_of(budget)
+        plan = days(log, market, share, pricing=pricing) if by_day else episodes(log, market, share, pricing=pricing)
+        makers = catalogue(market, budgets, auctions=plan.auctions)
+        found.append(board(log, plan, budget, makers, _names(strategies, makers.names)))
+    _show(found, as_json)
 
 
 @app.command("report")

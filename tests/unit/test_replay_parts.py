@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -24,6 +26,7 @@ from bidder.replay.cli import app
 from bidder.replay.errors import HistogramInvalid, LogInvalid, PlanInvalid
 from bidder.replay.experiment import board, catalogue, share_of
 from bidder.replay.harness import Run
+from bidder.replay.journal import read_journal
 from bidder.replay.log import read_impressions
 from bidder.replay.metrics import bootstrap_ratio, gain, spent_share
 from bidder.replay.plan import DAY_MS
@@ -193,3 +196,38 @@ def test_the_commands_run_report_audit_and_simulate(tmp_path: Path) -> None:
     done = runner.invoke(app, ["simulate", "--histogram", str(prices), "--out", str(drawn), "--auctions", "500"])
     assert done.exit_code == 0, done.output
     assert len(read_plain(drawn)) == 500
+
+
+def write_journal(folder: Path, rows: list[tuple[str, int, int, int, int]]) -> None:
+    """Rows of kind, seq, nanos, bid_at_ms, at_ms, as the compactor writes them."""
+    folder.mkdir()
+    columns = {
+        name: [row[at] for row in rows] for at, name in enumerate(("kind", "seq", "nanos", "bid_at_ms", "at_ms"))
+    }
+    size = len(rows)
+    rest = {"lease": [7] * size, "creative": [1] * size, "exchange": ["x"] * size, "person": [0] * size}
+    pq.write_table(pa.table({**columns, **rest}), folder / "notice-w-1.parquet")
+
+
+def test_our_own_journal_is_a_log_whose_rates_know_the_past_only(tmp_path: Path) -> None:
+    rows = [("bill", 1, 5_000, 10, 12), ("bill", 2, 7_400, 40, 41), ("bill", 3, 1_000, 20, 25), ("win", 3, 0, 20, 22)]
+    rows += [("click", 1, 0, 10, 30), ("click", 1, 0, 10, 35), ("click", 9, 0, 10, 30), ("conversion", 2, 0, 40, 90)]
+    write_journal(tmp_path / "events", rows)
+    log = read_journal(tmp_path / "events", 1_000, 0.001)
+    assert log.prices.tolist() == [5, 1, 7]
+    assert log.clicks.tolist() == [True, False, False]
+    assert log.conversions is not None
+    assert log.conversions.tolist() == [False, False, True]
+    assert log.pctr == pytest.approx([0.001, 2 / 2_001, 3 / 2_002])  # the click at 30 is known at 40, not at 20
+    with pytest.raises(LogInvalid):
+        read_journal(tmp_path, 1_000, 0.001)
+
+
+def test_the_journal_is_replayed_by_day(tmp_path: Path) -> None:
+    _, prices = write_pair(tmp_path)
+    rows = [("bill", at, 30_000, at * DAY_MS // 100, at) for at in range(300)]
+    write_journal(tmp_path / "events", rows)
+    args = ["journal", "--events", str(tmp_path / "events"), "--histogram", str(prices), "--unit-nanos", "1000"]
+    done = CliRunner().invoke(app, [*args, "--by-day", "--budgets", "1/2", "--json"])
+    assert done.exit_code == 0, done.output
+    assert [row["auctions"] for row in json.loads(done.stdout)] == [300] * 4
