@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_dmp [--json] [--scale 0.1] [--only profiles,...]
 
-At scale 1, the default with --json: 5 million people with 3 keys each, 10 million events against 50 rules, 10 million people in algebra.
-Everything is generated from a fixed seed into a temporary folder (--keep names another).
+At scale 1, the default with --json: 5 million people with 3 keys each, 10 million events against 50 rules, 10 million
+people in algebra. Everything is generated from a fixed seed into a temporary folder (--folder names another).
 """
 
 from __future__ import annotations
