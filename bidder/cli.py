@@ -9,6 +9,7 @@ import typer
 from bidder.adx.cli import app as adx_app
 from bidder.dsp.cli import app as dsp_app
 from bidder.dsp.cli import campaign_app
+from bidder.replay.cli import app as replay_app
 from bidder.rta.cli import app as rta_app
 from bidder.ssp.cli import app as ssp_app
 from protos.errors import SealbidError
@@ -25,6 +26,7 @@ app.add_typer(campaign_app, name="campaign")
 app.add_typer(adx_app, name="adx")
 app.add_typer(ssp_app, name="ssp")
 app.add_typer(rta_app, name="rta")
+app.add_typer(replay_app, name="replay")
 
 
 def main() -> None:

@@ -157,6 +157,7 @@ public_url = "http://{self.at("adx")}"
 journal = "{self.out}/adx"
 currency = "{CURRENCY}"
 increment = "0"
+shed_after_ms = 500
 [[bidders]]
 name = "dsp"
 url = "http://{self.at("dsp")}/openrtb2/bid/adx"

@@ -143,11 +143,18 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
     Args:
         roles: party name -> role here; a party not in it is refused.
         table: role -> full method names ("/package.Service/Method") it may call; health checks are open to all parties.
+        on_refusal: told the code of every refusal.
     """
 
-    def __init__(self, roles: Callable[[str], str | None], table: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        roles: Callable[[str], str | None],
+        table: Mapping[str, frozenset[str]],
+        on_refusal: Callable[[str], None] | None = None,
+    ) -> None:
         self._roles = roles
         self._table = table
+        self._on_refusal = on_refusal or (lambda code: None)
 
     def authorise(self, party: str, method: str) -> str:
         """Role of ``party`` if it may call ``method``. Raises: UnknownParty, MethodForbidden."""
@@ -183,6 +190,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
                 self.authorise(caller(context), method)
                 return inner(request, context)
             except SealbidError as error:
+                self._on_refusal(error.wire()[0])
                 refuse(context, error, method)
             except Exception as error:  # noqa: BLE001 (the process's edge: told to the log, not to the caller)
                 fail(context, error, method)
@@ -195,6 +203,7 @@ class Guard(grpc.ServerInterceptor):  # type: ignore[type-arg]
                 self.authorise(caller(context), method)
                 yield from inner(request, context)
             except SealbidError as error:
+                self._on_refusal(error.wire()[0])
                 refuse(context, error, method)
             except Exception as error:  # noqa: BLE001 (as above)
                 fail(context, error, method)
@@ -229,8 +238,10 @@ class Server:
         table: Mapping[str, frozenset[str]],
         *,
         threads: int = SERVER_THREADS,
+        on_refusal: Callable[[str], None] | None = None,
     ) -> None:
-        self.grpc = grpc.server(ThreadPoolExecutor(threads), interceptors=[Guard(roles, table)], options=_OPTIONS)
+        guard = Guard(roles, table, on_refusal)
+        self.grpc = grpc.server(ThreadPoolExecutor(threads), interceptors=[guard], options=_OPTIONS)
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         self.port = self.grpc.add_secure_port(address, server_credentials(tls))

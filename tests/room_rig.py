@@ -95,7 +95,9 @@ class Rig:
         self._room_stack = contextlib.ExitStack()
         self.room = Room(config, identity, self._room_stack)
         roles = {name: peer.role for name, peer in config.peers.items()}
-        self._room_server = rpc.Server(f"127.0.0.1:{self.room_port}", identity.tls, roles.get, service.METHODS)
+        self._room_server = rpc.Server(
+            f"127.0.0.1:{self.room_port}", identity.tls, roles.get, service.METHODS, on_refusal=self.room.refusals.count
+        )
         self.room.add_to(self._room_server.grpc)
         self._room_server.start()
         self.room_port = self._room_server.port

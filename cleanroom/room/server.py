@@ -25,6 +25,7 @@ from cleanroom.room._collaborations import Collaborations
 from cleanroom.room._datasets import Datasets
 from cleanroom.room._keys import KeyRelay
 from cleanroom.room._receipts import Receipts
+from cleanroom.room._refusals import Refusals
 from cleanroom.room._registry import Registry
 from cleanroom.room._vaults import Vaults
 from cleanroom.room.config import RoomConfig
@@ -93,6 +94,7 @@ class Room:
         self.datasets = Datasets(uploads, registry, vaults, self.collaborations, events, identity.party)
         for name in self.collaborations.closed():
             self.datasets.delete(name, "closed")
+        self.refusals = Refusals(events, clock_ms)
         self.analyses = Analyses(self.collaborations, self.datasets, registry, vaults, gate, events, config.threads)
 
     def add_to(self, server: grpc.Server) -> None:
@@ -112,14 +114,16 @@ def serve(config: RoomConfig, identity: PartyIdentity) -> None:
         registry = CollectorRegistry()
         Gauge("room_log_size", "entries in the transparency log", registry=registry).set_function(lambda: room.log.size)
         roles = {name: peer.role for name, peer in config.peers.items()}
-        server = rpc.Server(config.listen, identity.tls, roles.get, service.METHODS)
+        server = rpc.Server(config.listen, identity.tls, roles.get, service.METHODS, on_refusal=room.refusals.count)
         room.add_to(server.grpc)
         metrics = process.MetricsServer(config.metrics, registry)
         room.analyses.resume()
         server.start()
         metrics.start()
+        room.refusals.start()
         log.info("serving", listen=config.listen, metrics=config.metrics, log_size=room.log.size)
         name = process.wait_for_stop()
         log.info("stopping", signal=name)
         server.stop()
+        room.refusals.stop()
         metrics.stop()

@@ -110,7 +110,15 @@ def test_what_was_acknowledged_outlives_a_restart(rig: Rig, collaboration: Colla
 def test_a_stranger_is_refused_whatever_it_asks(rig: Rig, collaboration: Collaboration) -> None:
     with rig.channel("stranger") as link:
         get = rpcs.ContractsStub(link).Get
-        assert refusal(lambda: rpc.call(get, pb.CollaborationRef(collaboration=NAME))) == "unknown-party"
+        for _ in range(3):
+            assert refusal(lambda: rpc.call(get, pb.CollaborationRef(collaboration=NAME))) == "unknown-party"
+    assert rig.room is not None
+    before = rig.room.log.size
+    assert rig.room.refusals.flush()
+    assert not rig.room.refusals.flush()
+    assert rig.room.log.size == before + 1  # one line, however often it knocked
+    (line,) = rig.room.room_log.disclosures("room")
+    assert b'"counts":[{"code":"unknown-party","count":3}]' in line.entry
 
 
 def test_a_role_may_call_only_its_methods(rig: Rig, collaboration: Collaboration) -> None:
