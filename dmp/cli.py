@@ -20,7 +20,7 @@ from dmp.audience.expression import Expression, encode, parse
 from dmp.audience.packs import cross
 from dmp.config import DmpConfig
 from dmp.errors import AudienceInvalid
-from dmp.profile import SECRET_BYTES, SECRET_KIND, SECRET_NAME
+from dmp.profile import SECRET_BYTES, SECRET_KIND, SECRET_NAME, receive_secret
 from dmp.service import serve as run_server
 from dmp.wire import DmpClient
 from keys.cli import passphrase_from_file, read_passphrase
@@ -258,6 +258,22 @@ def _data(config: Path) -> Path:
 app.command("portrait")(offline.portrait_command)
 for _name, _group in offline.build(_secret, _data).items():
     app.add_typer(_group, name=_name)
+
+
+@profile_app.command("accept")
+def profile_accept(
+    file: Annotated[Path, typer.Argument(help="The file of `dmp profile grant`.", exists=True)],
+    identity: Annotated[Path, typer.Option(help="The bidder's identity folder; the secret goes into its keystore.")],
+    dmp_public: Annotated[Path, typer.Option("--dmp", help="The DMP's party.json.", exists=True)],
+    passphrase_file: Annotated[Path | None, typer.Option(help="Of the bidder's keystore.")] = None,
+) -> None:
+    """Run by a bidder: take the profile secret a DMP granted into its own keystore."""
+    mine = PartyIdentity.load(
+        identity, passphrase_from_file(passphrase_file) if passphrase_file else read_passphrase(None)
+    )
+    dmp = PartyPublic.parse(dmp_public.read_bytes()).verify_key
+    mine.keystore.put(SECRET_NAME, SECRET_KIND, receive_secret(file, mine.recipient, dmp, party=mine.party))
+    print(f"{SECRET_NAME} is in the keystore of {identity}")
 
 
 def main() -> None:

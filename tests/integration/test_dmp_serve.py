@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from dmp.cli import app
 from dmp.config import DmpConfig
-from dmp.profile import ProfileReader, StoreBusy, receive_secret
+from dmp.profile import SECRET_KIND, SECRET_NAME, ProfileReader, StoreBusy, receive_secret
 from dmp.service import load_dmp
 from dmp.wire import DmpClient
 from keys.errors import SecretExists
 from keys.identity import PartyIdentity, PartyPublic, init_development
 from keys.keystore import ScryptCost
-from keys.sealed import arrow_bytes, seal_blob
+from keys.sealed import SealedContext, arrow_bytes, seal_blob
 from protos.config import load
 from protos.errors import RemoteError
 from protos.rpc import TlsFiles, wait_ready
@@ -167,8 +167,13 @@ def test_the_whole_way_over_the_wire(deployment: Deployment) -> None:
     assert shown["keys"] == opened["keys"]
 
     d.run("profile", "grant", str(d.ids / "dsp" / "party.json"), str(d.root / "secret"), "--config", str(d.config))
-    dsp = d.identity("dsp")
-    secret = receive_secret(d.root / "secret", dsp.recipient, d.identity("dmp").public.verify_key, party="dsp")
+    words = ("profile", "accept", str(d.root / "secret"), "--dmp", str(d.ids / "dmp" / "party.json"))
+    d.run(*words, "--identity", str(d.ids / "dsp"), "--passphrase-file", str(d.root / "passphrase"))
+    secret = d.identity("dsp").keystore.get(SECRET_NAME, SECRET_KIND)
+    with pytest.raises(SealedContext):  # sealed to the DSP, worth nothing to another
+        receive_secret(
+            d.root / "secret", d.identity("room").recipient, d.identity("dmp").public.verify_key, party="room"
+        )
     with ProfileReader.open(d.root / "data" / "profiles", secret, refresh_seconds=0.0) as reader:
         key = reader.key("oaid", "raw", "device-03")
         profile = reader.get(key)
