@@ -22,6 +22,7 @@ currency = "CNY"
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,14 @@ class Grpc(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"grpc.parties: roles are operator and reader, not {', '.join(unknown)}")
 
 
+class PriceScheme(StrEnum):
+    """How prices stand in an exchange's notices."""
+
+    PLAIN = "plain"
+    GOOGLE = "google"
+    SEALED = "sealed"  # AES-256-GCM, bound to the bid's id
+
+
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """What is agreed with one exchange."""
 
@@ -67,10 +76,14 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     seat: str = "sealbid"
     first_price_share: float = 1.0  # share of the value that is bid in first-price auctions
     max_cpm_micros: int = 10**12
+    price_scheme: PriceScheme = PriceScheme.PLAIN
+    price_key: str = ""  # name in the keystore, where prices are encrypted
 
     def __post_init__(self) -> None:
         if not 0 < self.notice_window_s <= 86_400 or not 0 < self.bid_expires_s <= 86_400:
             raise ValueError("notice_window_s and bid_expires_s: above 0, at most a day")
+        if (self.price_scheme is PriceScheme.PLAIN) == bool(self.price_key):
+            raise ValueError("price_key: needed for encrypted prices, and for them only")
         if not 0 < self.first_price_share <= 1:
             raise ValueError("first_price_share: above 0, at most 1")
 

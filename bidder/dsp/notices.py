@@ -10,9 +10,9 @@ nothing. A price AUDIT and bids of test requests never bill. A forged token is 4
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -23,13 +23,14 @@ from bidder.dsp.campaign import HeadEvent
 from bidder.dsp.decide import TEST, bid_key
 from bidder.dsp.frequency import Frequency
 from bidder.dsp.ledger import Kind, Notice, Outcome
+from bidder.dsp.prices import PlainPrice, PriceReader
 from bidder.dsp.tokens import Purpose, Token, TokenSigner
 from bidder.http import Request, Response
 from bidder.openrtb import CpmMicros, impression_nanos
 from bidder.openrtb.macros import AUDIT
 
 FIELDS_MAX: Final = 16  # of a notice's query; ours have three
-PRICE_CPM_MAX: Final = Decimal(1_000_000)
+_PLAIN: Final = PlainPrice()
 MULTIPLIER_MAX: Final = Decimal(100_000)
 PIXEL: Final = (
     b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00"
@@ -76,7 +77,10 @@ class NoticeEvent(msgspec.Struct, array_like=True, gc=False, tag="notice"):
 
 
 class Notices:
-    """The notice endpoints of one worker."""
+    """The notice endpoints of one worker.
+
+    Args: exchanges: their numbers and names; prices: how those write prices whose way is not plain.
+    """
 
     def __init__(
         self,
@@ -85,7 +89,9 @@ class Notices:
         frequency: Frequency,
         exchanges: dict[int, str],
         clock_ms: Callable[[], int],
+        prices: Mapping[str, PriceReader] | None = None,
     ) -> None:
+        self._prices = prices or {}
         self.board = Board()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.events: list[NoticeEvent] = []
@@ -116,7 +122,7 @@ class Notices:
         if token.flags & TEST or fields.get("p") == AUDIT:
             self.counts[kind.name.lower(), "test"] += 1
             return self._answer(kind, token, line)
-        nanos = billed_nanos(fields) if kind is Kind.BILL else 0
+        nanos = self._billed(fields, token, exchange) if kind is Kind.BILL else 0
         if nanos is None:
             return self._refuse(kind, "bad-price", 400)
         return self._take(kind, token, line, exchange, nanos)
@@ -137,6 +143,14 @@ class Notices:
         if outcome is not Outcome.DUPLICATE:
             self._note(kind, outcome, token, exchange, nanos)
         return self._answer(kind, token, line)
+
+    def _billed(self, fields: dict[str, str], token: Token, exchange: str) -> int | None:
+        """What the notice bills, nanos, or None where its price or multiplier cannot be read."""
+        micros = self._prices.get(exchange, _PLAIN).micros(fields.get("p", ""), f"{token.lease:x}-{token.seq:x}")
+        multiplier = multiplier_of(fields.get("m", ""))
+        if micros is None or multiplier is None:
+            return None
+        return int(impression_nanos(CpmMicros(micros), multiplier))
 
     def _note(self, kind: Kind, outcome: Outcome, token: Token, exchange: str, nanos: int) -> None:
         now_ms = self._clock_ms()
@@ -186,17 +200,12 @@ def query_of(query: str) -> dict[str, str]:
     return fields
 
 
-def billed_nanos(fields: dict[str, Any]) -> int | None:
-    """What the notice bills, or None where its price or multiplier is no sane number."""
+def multiplier_of(text: str) -> float | None:
+    """AUCTION_MULTIPLIER as sent; 1 where it is empty or the macro was left as it is, None where it is no number."""
+    if not text or text.startswith("${"):
+        return 1.0
     try:
-        price = Decimal(fields.get("p", ""))
-        text = fields.get("m", "")
-        multiplier = Decimal("1" if not text or text.startswith("${") else text)  # older exchanges leave the macro
+        multiplier = Decimal(text)
     except InvalidOperation:
         return None
-    if not (price.is_finite() and 0 <= price <= PRICE_CPM_MAX):
-        return None
-    if not (multiplier.is_finite() and 0 < multiplier <= MULTIPLIER_MAX):
-        return None
-    micros = int((price * 1_000_000).to_integral_value())
-    return int(impression_nanos(CpmMicros(micros), float(multiplier)))
+    return float(multiplier) if multiplier.is_finite() and 0 < multiplier <= MULTIPLIER_MAX else None

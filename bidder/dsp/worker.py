@@ -20,12 +20,13 @@ from bidder.dsp import files, scoring
 from bidder.dsp._errors import LedgerUnavailable, ModelInvalid
 from bidder.dsp.board import make_board
 from bidder.dsp.catalog import Catalog
-from bidder.dsp.config import DspConfig
+from bidder.dsp.config import DspConfig, PriceScheme
 from bidder.dsp.decide import Decider
 from bidder.dsp.frequency import Frequency
 from bidder.dsp.journal import JournalWriter
 from bidder.dsp.ledger import Book, Commit, Count, LedgerClient, Notice, Outcome
 from bidder.dsp.notices import Notices
+from bidder.dsp.prices import KEY_KINDS, reader_of
 from bidder.dsp.server import BidServer, exchange_id
 from bidder.dsp.tokens import TokenSigner
 from bidder.http import Server
@@ -53,6 +54,7 @@ class Secrets:
 
     notice_key: bytes
     profile_key: bytes | None
+    price_keys: dict[str, bytes]  # by exchange, where its prices are encrypted
 
     def __repr__(self) -> str:
         return "Secrets(redacted)"
@@ -62,12 +64,17 @@ def load_secrets(config: DspConfig, passphrase: bytes) -> Secrets:
     """Open the keystores. Raises: errors of keys."""
     own = PartyIdentity.load(config.identity, passphrase).keystore
     notice = own.get(config.notice_key, NOTICE_KEY_KIND)
+    prices = {
+        name: own.get(terms.price_key, KEY_KINDS[terms.price_scheme])
+        for name, terms in config.exchanges.items()
+        if terms.price_scheme is not PriceScheme.PLAIN
+    }
     if config.profiles is None:
-        return Secrets(notice, None)
+        return Secrets(notice, None, prices)
     holder = own
     if config.profiles.identity is not None:
         holder = PartyIdentity.load(config.profiles.identity, passphrase).keystore
-    return Secrets(notice, holder.get(SECRET_NAME, SECRET_KIND))
+    return Secrets(notice, holder.get(SECRET_NAME, SECRET_KIND), prices)
 
 
 class GroupCommit:
@@ -127,7 +134,9 @@ class Worker:
             now_ms,
         )
         exchanges = {exchange_id(name): name for name in config.exchanges}
-        self.notices = Notices(GroupCommit(lambda: self._client), signer, frequency, exchanges, now_ms)
+        prices = {name: reader_of(config.exchanges[name].price_scheme, key) for name, key in secrets.price_keys.items()}
+        committer = GroupCommit(lambda: self._client)
+        self.notices = Notices(committer, signer, frequency, exchanges, now_ms, prices)
         self.server = BidServer(self.decider, self.notices, config.exchanges, config.public_url, config.shed_after_ms)
         self._http = Server(self.server, admit=self.server.admit)
         self._journal = JournalWriter(files.journal(config.state), f"{self._name}-{self._epoch:x}")
