@@ -23,6 +23,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from bidder.dsp._errors import NoticeExpired, NoticeInvalid
+from bidder.dsp.ledger import NOTICE_LIFE_MS
 
 _BODY: Final = Struct("<QQQQQIHHHBBQ")
 MAC_BYTES: Final = 15  # 120 bits, and no padding in base64
@@ -31,7 +32,7 @@ _TOKEN_CHARS: Final = 4 * (_BODY.size + MAC_BYTES) // 3
 _BLOCK_BYTES: Final = 64
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/!!")  # the other alphabet's characters are none of ours
-LATE_MS_MAX: Final = 3 * 86_400_000  # a notice is taken, late or not, for three days after its hold; then refused
+LATE_MS_MAX: Final = NOTICE_LIFE_MS  # a notice is taken, late or not, for three days after its hold; then refused
 KEY_BYTES: Final = 32
 
 

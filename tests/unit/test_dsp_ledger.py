@@ -10,6 +10,7 @@ import pytest
 from bidder.dsp._errors import LedgerUnbalanced
 from bidder.dsp.ledger import (
     HEADS_UNLIMITED,
+    NOTICE_LIFE_MS,
     Book,
     Commit,
     Committed,
@@ -29,6 +30,7 @@ from bidder.dsp.ledger import (
     open_pot,
     transaction,
 )
+from bidder.dsp.ledger._housekeeping import fold_entries
 
 POT = "spring.0"
 HOLD_MS = 10_000
@@ -211,4 +213,36 @@ def test_a_failing_disk_moves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPa
     bench.con.execute("DROP TRIGGER full")
     assert bench.of(f"pot/{POT}/charged") == 0
     assert bench.tell(Kind.BILL, held, 70) is Outcome.CHARGED
+    assert audit(bench.con) == []
+
+
+def test_a_commit_waits_for_the_disk(bench: Bench) -> None:
+    assert bench.con.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert bench.con.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_folding_old_entries_changes_no_balance_and_keeps_the_books_sound(bench: Bench) -> None:
+    book, _ = ready(bench)
+    for i in range(30):
+        held = book.reserve(POT, 10, 0, bench.now_ms + 5_000)
+        if held is not None:
+            bench.tell(Kind.BILL, held, 5 + i % 3)
+        bench.beat(book)
+    before = bench.con.execute("SELECT * FROM balance ORDER BY account").fetchall()
+    while fold_entries(bench.con, kept=3, at_once=4):
+        assert audit(bench.con) == []
+    assert bench.con.execute("SELECT count(DISTINCT step) FROM entry").fetchone()[0] <= 5
+    assert bench.con.execute("SELECT * FROM balance ORDER BY account").fetchall() == before
+
+
+def test_a_notice_is_forgotten_only_when_its_token_would_be_refused(bench: Bench) -> None:
+    _, held = ready(bench)
+    until = bench.now_ms + 5_000
+    bench.tell(Kind.BILL, held, 70, until=until)
+    bench.now_ms = until + NOTICE_LIFE_MS
+    bench.master.batch([])
+    assert bench.tell(Kind.BILL, held, 70, until=until) is Outcome.DUPLICATE
+    bench.now_ms += HOLD_MS + 10_000
+    bench.master.batch([])
+    assert bench.con.execute("SELECT count(*) FROM notice").fetchone() == (0,)
     assert audit(bench.con) == []

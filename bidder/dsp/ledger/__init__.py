@@ -3,7 +3,7 @@
 from bidder.dsp.ledger._accounts import Leg, Steps, check_balanced
 from bidder.dsp.ledger._audit import audit
 from bidder.dsp.ledger._book import Book
-from bidder.dsp.ledger._master import Ledger, Master
+from bidder.dsp.ledger._master import NOTICE_LIFE_MS, Ledger, Master
 from bidder.dsp.ledger._schema import connect
 from bidder.dsp.ledger._service import LedgerClient, LedgerServer
 from bidder.dsp.ledger._store import balance, open_pot, transaction
@@ -26,6 +26,7 @@ from bidder.dsp.ledger._wire import (
 
 __all__ = [
     "HEADS_UNLIMITED",
+    "NOTICE_LIFE_MS",
     "Book",
     "Commit",
     "Committed",

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from bidder.dsp._errors import LedgerBreach
 from bidder.dsp.ledger import _accounts as accounts
 from bidder.dsp.ledger._accounts import Leg, Steps
+from bidder.dsp.ledger._housekeeping import EVERY_MS, fold_entries, forget_notices
 from bidder.dsp.ledger._store import Lease, balance, transaction
 from bidder.dsp.ledger._wire import (
     EVENT_NAMES,
@@ -43,6 +44,7 @@ from bidder.dsp.ledger._wire import (
 )
 
 HOUR_MS: Final = 3_600_000
+NOTICE_LIFE_MS: Final = 3 * 86_400_000  # notices are taken for so long after their hold; see tokens.LATE_MS_MAX
 RESOLVED_MAX: Final = 4_096  # lines in one sync answer; the rest follows in the next
 
 
@@ -70,6 +72,7 @@ class Master:
         self._hold_ms = hold_ms
         self._boot = boot
         self._now_ms = 0
+        self._tidy_ms = 0
         self._load()
 
     def _load(self) -> None:
@@ -96,10 +99,19 @@ class Master:
                 self._close_ended(steps)
                 replies = [self._answer(request, steps) for request in requests]
                 self._save_leases()
+            if self._now_ms >= self._tidy_ms:
+                self._tidy()
         except BaseException:
             self._load()
             raise
         return replies
+
+    def _tidy(self) -> None:
+        """Between requests and after their commit: a transaction of its own, bounded to some milliseconds."""
+        self._tidy_ms = self._now_ms + EVERY_MS
+        with transaction(self._con):
+            fold_entries(self._con)
+            forget_notices(self._con, self._now_ms - NOTICE_LIFE_MS - self._hold_ms)
 
     def _answer(self, request: Request, steps: Steps) -> Reply:
         try:
