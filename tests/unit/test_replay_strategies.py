@@ -11,7 +11,7 @@ from bidder.replay import AuctionLog, PriceHistogram, Pricing, episodes, figures
 from bidder.replay.drift import World, day_curve, ramp, reprice, simulate
 from bidder.replay.errors import PlanInvalid, StrategyInvalid
 from bidder.replay.strategies.catalogue import Catalogue
-from bidder.replay.strategies.dual import DualPacer
+from bidder.replay.strategies.dual import BATCH, DualPacer
 from bidder.replay.strategies.landscape import PriceBelief
 from bidder.replay.strategies.rlb import Rlb, ValueTable
 from bidder.replay.strategies.simple import even_bid, even_top, expected_cost, falling_root, fit_ortb
@@ -154,10 +154,10 @@ def test_in_first_price_ours_shades_and_wins_more_than_truth() -> None:
 def test_ours_keeps_its_size_however_long_it_runs() -> None:
     histogram = market()
     bidder = DualPacer(histogram)
-    lists = (bidder._pctr, bidder._bids, bidder._paid)
+    lists = (bidder._pctr, bidder._bids, bidder._paid, bidder._duals)
     log = simulate(histogram, World(3_010), 8)
     run(bidder, log, episodes(log, histogram, 1 / 8))
-    assert all(len(column) < 50 for column in lists)
+    assert all(len(column) < BATCH for column in lists)
     assert len(bidder._spends) == len(DualPacer(histogram)._curve.spends(1.0))
 
 
@@ -175,3 +175,19 @@ def test_drifts_are_exact_and_refuse_nonsense() -> None:
             wrong()
     with pytest.raises(StrategyInvalid):
         Catalogue(market(), 10, 100).make("oracle", plan)
+
+
+def test_ours_keeps_money_for_the_few_impressions_that_carry_the_worth() -> None:
+    log = simulate(market(), World(12_000, worth_spread=2.5, tie=0.6), 7)
+    found = shares(log, ("pid", "rlb", "dual"), 1 / 8)
+    assert found["dual"] > max(found["pid"], found["rlb"]) + 0.005
+
+
+def test_lumps_weigh_nothing_where_purchases_are_many_and_small() -> None:
+    histogram, log = market(), simulate(market(), World(3_000), 7)
+    bidder = DualPacer(histogram)
+    plan = episodes(log, histogram, 1 / 8)
+    run(bidder, log, plan)
+    bidder.begin(plan.budget, plan.auctions, 300)
+    fluid = bidder._dual(plan.budget / plan.auctions)
+    assert 0.0 < bidder._lumps * plan.auctions / plan.budget**2 < 0.05 * fluid

@@ -36,14 +36,15 @@ class Settings:
     """Weights and half-lives, in auctions; chosen on simulated markets drawn from training histograms (docs/REPLAY.md).
 
     Args: prior_weight: what the training histogram counts for. slow_half_life: of the long-run beliefs.
-    fast_weight, fast_half_life: the same of the belief of now, whose prior is the long run's. state_lasts: how long
-    the market stays as it is now before it is as in the long run. traffic_weight: what the guess of pCTR counts for.
-    volume_weight: auctions before the count of them says more than the plan.
+    fast_weight, fast_half_life: the same of the belief of now, whose prior is the long run's; its weight is for money
+    that is the same at every auction, and rises with its variance. state_lasts: how long the market stays as it is now
+    before it is as in the long run. traffic_weight: what the guess of pCTR counts for. volume_weight: auctions before
+    the count of them says more than the plan.
     """
 
     prior_weight: float = 400.0
     slow_half_life: float = 10_000.0
-    fast_weight: float = 100.0
+    fast_weight: float = 40.0
     fast_half_life: float = 150.0
     state_lasts: float = 150.0
     traffic_weight: float = 20.0
@@ -66,21 +67,20 @@ class Answers:
 class SpendBelief:
     """float64[DUAL_SIZE]: money an auction spends in each cell of worth per price."""
 
-    def __init__(self, prior: F64, weight: float, half_life: float) -> None:
+    def __init__(self, prior: F64, half_life: float) -> None:
         self.money = prior.copy()
-        self._weight = weight
         self._half_life = half_life
         self._paid = np.zeros(DUAL_SIZE)
         self._seen = np.zeros(DUAL_SIZE)
 
-    def learn(self, prior: F64, paid: F64, seen: F64, auctions: int) -> None:
-        """Args: paid: money by cell. seen: auctions that could see each cell."""
+    def learn(self, prior: F64, weight: float, paid: F64, seen: F64, auctions: int) -> None:
+        """Args: weight: auctions' worth of the prior. paid: money by cell. seen: auctions that could see each cell."""
         keep = 0.5 ** (auctions / self._half_life)
         self._paid *= keep
         self._paid += paid
         self._seen *= keep
         self._seen += seen
-        self.money = (self._paid + self._weight * prior) / (self._seen + self._weight)
+        self.money = (self._paid + weight * prior) / (self._seen + weight)
 
 
 def _sums(cells: I64, weights: F64 | I64) -> F64:
@@ -130,8 +130,9 @@ class SecondPrice(_Curve):
     def __init__(self, histogram: PriceHistogram, settings: Settings) -> None:
         super().__init__(histogram, settings)
         prior = self._prior()
-        self._slow = SpendBelief(prior, settings.prior_weight, settings.slow_half_life)
-        self._fast = SpendBelief(prior, settings.fast_weight, settings.fast_half_life)
+        self._slow = SpendBelief(prior, settings.slow_half_life)
+        self._fast = SpendBelief(prior, settings.fast_half_life)
+        self._moments = np.array([1.0, 1.0, 1.0])  # decayed sums over auctions: of 1, of money, of money squared
 
     def learn(self, answers: Answers) -> None:
         """Take a batch in. Cost: a few passes over the grids."""
@@ -143,8 +144,8 @@ class SecondPrice(_Curve):
         cells = np.minimum((worth + 0.5).astype(np.int64), DUAL_SIZE - 1)
         money = _sums(cells, answers.paid[won])
         seen = self._seen(answers)
-        self._slow.learn(self._prior(), money, seen, size)
-        self._fast.learn(self._slow.money, money, seen, size)
+        self._slow.learn(self._prior(), self._set.prior_weight, money, seen, size)
+        self._fast.learn(self._slow.money, self._credence(answers.paid[won], size), money, seen, size)
 
     def spends(self, rest: float) -> F64:
         """float64[DUAL_SIZE], falling: spend an auction at each lambda, over the ``rest`` auctions to come."""
@@ -156,6 +157,18 @@ class SecondPrice(_Curve):
     def bid(self, value: float) -> int:
         """Truth is best: a bid below value loses gains, one above buys at a loss."""
         return int(value) if value < self._cap else self._cap
+
+    def _credence(self, paid: I64, auctions: int) -> float:
+        """What the long run counts for against now, in auctions (Buhlmann's credibility, ASTIN Bulletin 1967).
+
+        The variance of an auction's money against its squared mean, over the same ratio from state to state: where
+        a few dear wins make the spend, the last hundred auctions say little.
+        """
+        self._moments *= 0.5 ** (auctions / self._set.slow_half_life)
+        self._moments += (auctions, paid.sum(), np.square(paid).sum())
+        count, money, squares = self._moments.tolist()
+        ratio = float(count * squares / (money * money))
+        return max(ratio, 1.0) * self._set.fast_weight
 
     def _seen(self, answers: Answers) -> F64:
         """float64[DUAL_SIZE]: of the batch's auctions, how many would have shown a price in each cell."""
