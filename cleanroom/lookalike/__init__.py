@@ -15,10 +15,12 @@ from cleanroom.lookalike._errors import (
 )
 from cleanroom.lookalike._expand import Audience, expand
 from cleanroom.lookalike._features import Encoded, FeatureNote, encode
-from cleanroom.lookalike._train import Trained, TrainSpec, train
+from cleanroom.lookalike._train import Trained, TrainSpec, auc, calibrate, class_prior, train
+from cleanroom.lookalike.baselines import BASELINES, score_baseline
 from cleanroom.lookalike.figures import quality
 
 __all__ = [
+    "BASELINES",
     "Audience",
     "AudienceSizeInvalid",
     "Encoded",
@@ -28,8 +30,12 @@ __all__ = [
     "TooFewSeeds",
     "TrainSpec",
     "Trained",
+    "auc",
+    "calibrate",
+    "class_prior",
     "encode",
     "expand",
     "quality",
+    "score_baseline",
     "train",
 ]

@@ -1,7 +1,8 @@
 """Tag columns to a matrix: categories stay categories, numbers stay numbers, every exclusion is said.
 
 Numbers missing stay NaN (the trees split on it); categories missing become a category of their own. A column is left
-out when it is constant, when it looks like an identifier (nearly every value distinct), or of a type not listed.
+out when it is constant, when it looks like an identifier (a category with nearly every value distinct, whole numbers
+all distinct), or of a type not listed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import pyarrow.compute as pc
 
 from cleanroom.lookalike._errors import NoUsableFeature
 
-IDENTIFIER_SHARE: Final = 0.5  # a category column with more distinct values than this share of rows names people
+IDENTIFIER_SHARE: Final = 0.5  # a category with more distinct values than this share of those who have one names people
+IDENTIFIER_ROWS_MIN: Final = 30  # fewer whole numbers may all be distinct by chance
 CATEGORIES_MAX: Final = 1024  # rarer categories beyond it are taken together: they carry no signal and cost memory
+NAMES_PEOPLE: Final = "nearly every value is distinct: it names people"
 MISSING: Final = "\x00missing"
 OTHER: Final = "\x00other"
 _CATEGORY_TYPES: Final = (
@@ -94,6 +97,8 @@ def _number(name: str, column: pa.Array, into: dict[str, np.ndarray[Any, Any]]) 
     present = values[~np.isnan(values)]
     if len(present) == 0 or (len(present) == len(values) and np.all(present == present[0])):
         return FeatureNote(name, "left out", "empty or constant")
+    if pa.types.is_integer(column.type) and IDENTIFIER_ROWS_MIN <= len(present) == pc.count_distinct(column).as_py():
+        return FeatureNote(name, "left out", NAMES_PEOPLE)
     into[name] = values
     return FeatureNote(name, "number")
 
@@ -105,8 +110,8 @@ def _category(
     counts = pc.value_counts(filled)
     if len(counts) < 2:
         return FeatureNote(name, "left out", "empty or constant")
-    if len(counts) > max(CATEGORIES_MAX, IDENTIFIER_SHARE * len(column)):
-        return FeatureNote(name, "left out", "nearly every value is distinct: it names people")
+    if len(counts) - 1 > IDENTIFIER_SHARE * (len(column) - column.null_count):
+        return FeatureNote(name, "left out", NAMES_PEOPLE)
     order = np.lexsort((counts.field(0).to_numpy(zero_copy_only=False), -counts.field(1).to_numpy()))
     values = counts.field(0).to_numpy(zero_copy_only=False)[order]
     kept = tuple(str(v) for v in values[: CATEGORIES_MAX - 1])

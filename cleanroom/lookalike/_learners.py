@@ -22,7 +22,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def _frame(encoded: Encoded, rows: Rows) -> Any:
+def frame(encoded: Encoded, rows: Rows) -> Any:
     """CatBoost's view of some rows: float columns, then integer-coded categories."""
     import pandas as pd
 
@@ -41,7 +41,7 @@ class TreeModel:
 
     def logits(self, encoded: Encoded, rows: Rows) -> Floats:
         """Log-odds of ``rows``: float64[len(rows)]."""
-        raw = self.model.predict(_frame(encoded, rows), prediction_type="RawFormulaVal", thread_count=self.threads)
+        raw = self.model.predict(frame(encoded, rows), prediction_type="RawFormulaVal", thread_count=self.threads)
         return np.asarray(raw, np.float64)
 
 
@@ -50,7 +50,7 @@ def fit_trees(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats, spec: 
     from catboost import CatBoostClassifier, Pool
 
     categories = list(range(len(encoded.number_names), len(encoded.names)))
-    pool = Pool(_frame(encoded, rows), seeds[rows].astype(np.int8), weight=weights, cat_features=categories)
+    pool = Pool(frame(encoded, rows), seeds[rows].astype(np.int8), weight=weights, cat_features=categories)
     model = CatBoostClassifier(
         iterations=spec.trees,
         depth=spec.depth,
@@ -77,26 +77,33 @@ class LinearModel:
 
     def logits(self, encoded: Encoded, rows: Rows) -> Floats:
         """Log-odds of ``rows``: float64[len(rows)]."""
-        return np.asarray(self.model.decision_function(_one_hot(encoded, rows, self.edges)), np.float64)
+        return np.asarray(self.model.decision_function(one_hot(encoded, rows, self.edges)), np.float64)
 
 
 def fit_linear(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats) -> LinearModel:
     """Fit the linear model on ``rows``."""
     from sklearn.linear_model import LogisticRegression
 
-    edges = tuple(_edges(encoded.numbers[rows, i]) for i in range(len(encoded.number_names)))
+    edges = bin_edges(encoded, rows)
     model = LogisticRegression(C=LINEAR_C, max_iter=LINEAR_ITERATIONS)
-    model.fit(_one_hot(encoded, rows, edges), seeds[rows], sample_weight=weights)
+    model.fit(one_hot(encoded, rows, edges), seeds[rows], sample_weight=weights)
     return LinearModel(model, edges)
+
+
+def bin_edges(encoded: Encoded, rows: Rows) -> tuple[Floats, ...]:
+    """Cuts between the bins of each number, as quantiles of ``rows``."""
+    return tuple(_edges(encoded.numbers[rows, i]) for i in range(len(encoded.number_names)))
 
 
 def _edges(values: np.ndarray[Any, Any]) -> Floats:
     present = values[~np.isnan(values)]
+    if len(present) == 0:
+        return np.empty(0)  # missing throughout this fold
     return np.unique(np.quantile(present, np.linspace(0, 1, NUMBER_BINS + 1)[1:-1])).astype(np.float64)
 
 
-def _one_hot(encoded: Encoded, rows: Rows, edges: tuple[Floats, ...]) -> Any:
-    """Sparse indicator matrix: one column a category, one a number's bin, one for a number's absence."""
+def one_hot(encoded: Encoded, rows: Rows, edges: tuple[Floats, ...]) -> Any:
+    """Sparse indicators: one column a category, one a number's bin, one for its absence. No edges: no numbers."""
     from scipy.sparse import csr_matrix
 
     parts: list[np.ndarray[Any, Any]] = []
