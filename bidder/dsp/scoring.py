@@ -51,7 +51,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A published model. Columns of shared fields come first; arrays are little-endian bytes.
 
-    feature: uint16[trees, depth]; threshold: uint8[trees, depth]; leaf: float64[trees, 2**depth].
+    feature: uint16[trees, depth]; threshold: uint8[trees, depth]; leaf: float32[trees, 2**depth], summed in float64.
     """
 
     columns: tuple[Column, ...]
@@ -69,7 +69,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         splits = self.trees * self.depth
         sizes = (len(self.feature), len(self.threshold), len(self.leaf))
-        if not 1 <= self.depth <= DEPTH_MAX or sizes != (2 * splits, splits, 8 * (self.trees << self.depth)):
+        if not 1 <= self.depth <= DEPTH_MAX or sizes != (2 * splits, splits, 4 * (self.trees << self.depth)):
             raise ValueError("arrays do not fit the number and depth of trees")
         if not 0 < len(self.columns) <= FEATURES_MAX or len(self.borders) != len(self.columns):
             raise ValueError("1 to 256 columns, each with its borders")
@@ -105,7 +105,7 @@ def from_catboost(
     depth = max(1, *(len(tree.get("splits") or ()) for tree in trees))
     feature = np.zeros((len(trees), depth), "<u2")
     threshold = np.full((len(trees), depth), NEVER, "u1")
-    leaf = np.zeros((len(trees), 1 << depth), "<f8")
+    leaf = np.zeros((len(trees), 1 << depth), "<f4")
     for i, tree in enumerate(trees):
         for d, split in enumerate(tree.get("splits") or ()):
             if split["split_type"] != "FloatFeature":
@@ -151,10 +151,10 @@ def predict_numpy(model: Model, bins: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
     """Log-odds of rows of bins, uint8[n, columns]. The kernel's twin: same sums in the same order."""
     feature = np.frombuffer(model.feature, "<u2").reshape(model.trees, model.depth)
     threshold = np.frombuffer(model.threshold, "u1").reshape(model.trees, model.depth)
-    leaf = np.frombuffer(model.leaf, "<f8").reshape(model.trees, -1)
+    leaf = np.frombuffer(model.leaf, "<f4").reshape(model.trees, -1)
     weights = (1 << np.arange(model.depth)).astype(np.int64)
     index = (bins[:, feature] > threshold) @ weights  # n, trees
-    picked = leaf[np.arange(model.trees), index]
+    picked = leaf[np.arange(model.trees), index].astype(np.float64)
     return model.scale * np.add.accumulate(picked, axis=1)[:, -1] + model.bias
 
 

@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[catboost.CatBoost
     features = np.stack([hour, os == 0, os == 1, rates[campaign]], axis=1).astype(np.float32)
     clicked = rng.random(3_000) < 1 / (1 + np.exp(2 - 0.1 * hour - (os == 1) - 2 * rates[campaign]))
     model = catboost.CatBoostClassifier(
-        iterations=60, depth=5, random_seed=1, verbose=False, thread_count=1, allow_writing_files=False
+        iterations=300, depth=6, random_seed=1, verbose=False, thread_count=1, allow_writing_files=False
     )
     model.fit(features, clicked)
     exported = from_catboost(model, columns, 3, tmp_path_factory.mktemp("model"))
