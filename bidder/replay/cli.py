@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bidder.replay import plots
 from bidder.replay.audit import audit
 from bidder.replay.drift import World, simulate
 from bidder.replay.experiment import BUDGETS, DRIFTS, PEER, Board, board, boards, catalogue, share_of
@@ -21,7 +20,6 @@ from bidder.replay.journal import read_journal
 from bidder.replay.log import AuctionLog, read_impressions, read_ipinyou, read_plain, smoothed_rate_model
 from bidder.replay.market import Seat, play
 from bidder.replay.plan import EPISODE_AUCTIONS, Pricing, days, episodes
-from bidder.replay.report import report as render
 from bidder.replay.strategies.catalogue import OURS, SEED
 
 app = typer.Typer(help="The replay laboratory: bidding strategies over logged auctions.", no_args_is_help=True)
@@ -156,6 +154,10 @@ def report_command(
     picture: Annotated[str, typer.Option(help="svg or png.")] = "png",
 ) -> None:
     """Write one HTML report, with tables, pictures and drifts, and the pictures as files."""
+    # drawing is slow to load, and no other command of the bidder draws
+    from bidder.replay import plots
+    from bidder.replay.report import report as render
+
     auctions, market, wanted = read_plain(log), read_histogram(histogram), budgets.split(",")
     makers = catalogue(market, wanted, auctions=episode)
     names = _names(strategies, makers.names)

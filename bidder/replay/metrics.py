@@ -24,9 +24,9 @@ LEVEL: Final = 0.95
 class Figures:
     """What a strategy achieved.
 
-    Args: spend: CPM units paid (a thousandth of one is money). ecpc: spend per click, in thousandths of a unit of
-    account times 1000 as prices are; none without clicks. win_rate: in [0, 1]. pacing_error: mean over auctions of
-    |share of the episode's budget spent - elapsed|, in [0, 1]. share_of_bound: pctr_won over the hindsight bound's.
+    Args: spend: CPM units paid (money times 1,000). ecpc: spend a click, in the same; none without clicks.
+    win_rate, budget_used: in [0, 1]. pacing_error: mean over auctions of |share of the episode's budget spent -
+    elapsed|, in [0, 1]. share_of_bound: pctr_won over the hindsight bound's.
     """
 
     auctions: int

@@ -192,6 +192,11 @@ def test_the_commands_run_report_audit_and_simulate(tmp_path: Path) -> None:
     assert (out / "pacing-1-8.png").exists()
     done = runner.invoke(app, ["audit", *common, "--strategies", "pid,dual", "--auctions", "600"])
     assert done.stdout.split("\n")[:2] == ["pid: no look-ahead", "dual: no look-ahead"]
+    done = runner.invoke(
+        app, ["market", "--histogram", str(prices), "--seats", "dual,lin", "--days", "2", "--episode", "200"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "dual" in done.stdout
     drawn = tmp_path / "drawn.txt"
     done = runner.invoke(app, ["simulate", "--histogram", str(prices), "--out", str(drawn), "--auctions", "500"])
     assert done.exit_code == 0, done.output
