@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from bidder.replay.errors import StrategyInvalid
-from bidder.replay.histogram import F64, PRICE_MAX, PriceHistogram
+from bidder.replay.histogram import F64, I64, PRICE_MAX, PriceHistogram
 
 CELLS_MAX: Final = 400_000_000  # float32 cells, 1.6 GB
 FLAT: Final = 1e-12  # value below the ceiling at which more money buys nothing
@@ -31,34 +31,37 @@ class ValueTable:
             raise StrategyInvalid(f"a value table of {auctions} x {budget} cells is too large")
         self.auctions, self.budget = auctions, budget
         chance, ctr = histogram.pmf(), histogram.ctr
+        backwards, wins = chance[::-1].copy(), np.cumsum(chance)
         table = np.zeros((auctions + 1, budget + 1), dtype=np.float32)
         value = np.zeros(budget + 1)
         for n in range(1, auctions + 1):
-            value = _step(value, chance, ctr)
+            value = _step(value, backwards, wins, ctr)
             table[n] = value
         self.rows = [memoryview(row.data) for row in table]
 
 
-def _step(value: F64, chance: F64, ctr: float) -> F64:
-    """One auction more: V(n-1, .) to V(n, .). Rising and concave in b, so the best bid rises with b."""
+def _step(value: F64, backwards: F64, wins: F64, ctr: float) -> F64:
+    """One auction more: V(n-1, .) to V(n, .). Rising and concave in b, so the best bid rises with b.
+
+    Args: backwards: the chance of each price, dearest first. wins: the chance of at most each price.
+    """
     size = len(value)
     flat = int(np.searchsorted(value, value[-1] - FLAT)) + PRICE_MAX  # from here more money changes nothing
     busy = min(size, flat + 1)
-    after = np.empty(size)
+    kept = np.empty(busy)
     bids = _best_bids(value[:busy], ctr)
     # runs of b with one best bid share one convolution
     edges = np.flatnonzero(np.diff(bids)) + 1
     for low, high in zip([0, *edges.tolist()], [*edges.tolist(), busy], strict=True):
         bid = int(bids[low])
-        weights = chance[: bid + 1]
-        reach = value[low - bid : high]
-        gained = np.convolve(reach, weights, mode="valid")
-        after[low:high] = value[low:high] + (gained + weights.sum() * (ctr - value[low:high]))
+        kept[low:high] = np.correlate(value[low - bid : high], backwards[PRICE_MAX - bid :], mode="valid")
+    after = np.empty(size)
+    after[:busy] = value[:busy] + kept + wins[bids] * (ctr - value[:busy])
     after[busy:] = after[busy - 1]
     return after
 
 
-def _best_bids(value: F64, ctr: float) -> F64:
+def _best_bids(value: F64, ctr: float) -> I64:
     """For each b the largest bid d <= min(b, cap) with ctr + V(b - d) >= V(b); V rises, so d is found by search."""
     at = np.arange(len(value))
     lowest = np.searchsorted(value, value - ctr, side="left")
