@@ -130,7 +130,8 @@ def main() -> None:
         "methods": measure(table, positives, args.splits, args.threads, names),
     }
     if args.json:
-        print(json.dumps({**result, **result["methods"]}))
+        methods = result.pop("methods")
+        print(json.dumps(result | methods))
     else:
         Console(width=160).print(shown(result))
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 ONE_HOT_MAX: Final = 40  # up to here a category is split by value; beyond, by ordered target statistics
 NUMBER_BINS: Final = 16  # quantile bins of a number in the linear model
-LINEAR_C: Final = 0.3  # inverse ridge strength of the linear model
+LEAF_L2: Final = 8.0  # a leaf of few seeds says little; the usual 3 learns them by heart
+LINEAR_C: Final = 0.1  # inverse ridge strength of the linear model
 LINEAR_ITERATIONS: Final = 300
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,10 +40,23 @@ class TreeModel:
     importance: Floats
     threads: int
 
-    def logits(self, encoded: Encoded, rows: Rows) -> Floats:
-        """Log-odds of ``rows``: float64[len(rows)]."""
-        raw = self.model.predict(frame(encoded, rows), prediction_type="RawFormulaVal", thread_count=self.threads)
-        return np.asarray(raw, np.float64)
+    def staged_logits(self, encoded: Encoded, rows: Rows, stages: tuple[int, ...]) -> Floats:
+        """Log-odds of ``rows`` by the first ``stages[i]`` trees: float64[len(stages), len(rows)]."""
+        from catboost import Pool
+
+        categories = list(range(len(encoded.number_names), len(encoded.names)))
+        pool = Pool(frame(encoded, rows), cat_features=categories)
+        parts = [
+            self.model.predict(
+                pool,
+                prediction_type="RawFormulaVal",
+                ntree_start=start,
+                ntree_end=end,
+                thread_count=self.threads,
+            )
+            for start, end in zip((0, *stages), stages, strict=False)
+        ]
+        return np.cumsum(np.asarray(parts, np.float64), axis=0)
 
 
 def fit_trees(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats, spec: TrainSpec, seed: int) -> TreeModel:
@@ -55,6 +69,7 @@ def fit_trees(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats, spec: 
         iterations=spec.trees,
         depth=spec.depth,
         learning_rate=spec.learning_rate,
+        l2_leaf_reg=LEAF_L2,
         one_hot_max_size=ONE_HOT_MAX,
         boosting_type="Plain",
         bootstrap_type="Bernoulli",
