@@ -10,7 +10,8 @@ REAL ?=
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml requirements.lock setup.py $(wildcard cleanroom/oprf/*.c cleanroom/oprf/*.h bidder/dsp/*.c)
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Sealbid needs Python 3.11 or newer (PYTHON=...)"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)

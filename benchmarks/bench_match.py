@@ -124,7 +124,7 @@ class Bench:
         )  # fmt: skip
         stage.member("brand", "collaboration", "propose", str(path))
         for party in ("brand", "operator", "dmp-member"):
-            stage.member(party, "collaboration", "sign", "--collaboration", COLLABORATION)
+            stage.member(party, "collaboration", "sign", "--collaboration", COLLABORATION, "--contract", str(path))
         stage.member("brand", "collaboration", "open", "--collaboration", COLLABORATION)
 
     def figures(self, overlap: dict[str, Any]) -> dict[str, Any]:

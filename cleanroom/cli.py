@@ -41,3 +41,6 @@ def main() -> None:
     except SealbidError as error:
         print(f"cleanroom: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:  # a file that cannot be read or written, an address that cannot be had
+        print(f"cleanroom: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(1) from None

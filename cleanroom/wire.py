@@ -10,7 +10,7 @@ from keys.identity import PartyPublic
 from protos import cleanroom_pb2 as pb
 
 
-def collaboration(message: pb.Collaboration, known: Mapping[str, PartyPublic]) -> Collaboration:
+def collaboration(message: pb.Collaboration, known: Mapping[str, PartyPublic], now_ms: int) -> Collaboration:
     """What the room says of a collaboration, checked. Raises: as ``verified``."""
     return verified(
         id=message.collaboration,
@@ -21,6 +21,7 @@ def collaboration(message: pb.Collaboration, known: Mapping[str, PartyPublic]) -
         room_signature=message.room_signature,
         epoch=message.epoch,
         known=known,
+        now_ms=now_ms,
     )
 
 

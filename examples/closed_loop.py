@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import time
 import urllib.request
@@ -33,6 +34,7 @@ from examples.world import Visit, World
 
 SETTLE_SECONDS: Final = 15.0  # for the last notices to arrive
 LEAD_SECONDS: Final = 2.0  # between ordering the campaign and its first stage: workers read orders within it
+SPENT_SHARE_MIN: Final = 0.9
 DAY_MS: Final = 86_400_000
 
 
@@ -262,10 +264,8 @@ class Loop:
             {"name": one["name"], "plan_nanos": one["budget_nanos"], "spent_nanos": one["charged_nanos"]}
             for one in money["stages"]
         ]
-        self.say(
-            "money",
-            f"{spent / 1e9:.3f} of {budget / 1e9:.3f} yuan billed by the exchange; the DSP's books say the same",
-        )
+        same = "the DSP's books say the same" if spent == _charged(money) else "the DSP's books DIFFER"
+        self.say("money", f"{spent / 1e9:.3f} of {budget / 1e9:.3f} yuan billed by the exchange; {same}")
 
     def _billed(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"http://{self.stage.at('adx_admin')}/billing", timeout=5) as answer:
@@ -312,6 +312,25 @@ class Loop:
             table.add_row(*row)
         self.console.print(table)
         self.console.print(f"{self.stage.out}/summary.json and report.html are written")
+        broken = self.broken_promises()
+        if broken:
+            print(f"closed loop: {'; '.join(broken)}", file=sys.stderr)
+            raise SystemExit(1)
+
+    def broken_promises(self) -> list[str]:
+        """What the loop promises and this run did not keep."""
+        found, summary = [], self.summary
+        if not summary["log"]["verified"]:
+            found.append("the room's log does not verify")
+        if summary["overspend_nanos"]:
+            found.append("more was spent than the plan allows")
+        if summary["spend_nanos"] != summary["charged_nanos"]:
+            found.append("exchange and DSP account for different money")
+        if summary["spend_nanos"] < SPENT_SHARE_MIN * summary["budget_nanos"]:
+            found.append(
+                f"less than {SPENT_SHARE_MIN:.0%} of the plan was spent: the machine was too busy to bid in time"
+            )
+        return found
 
     def run(self) -> None:
         """All steps."""
@@ -361,6 +380,14 @@ def prepare(options: argparse.Namespace) -> tuple[World, list[Visit], Size, list
     )
 
 
+def _empty(out: Path) -> None:
+    """Make ``out`` empty; a folder that holds something else than an earlier run is left alone."""
+    if out.exists() and any(out.iterdir()) and not (out / "keys").exists():
+        raise SystemExit(f"closed loop: {out} holds other files; choose an empty folder")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+
 def main() -> None:
     """Run the demo; exit 1 with the failing command's words where a step fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -375,8 +402,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     console = Console(highlight=False)
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.mkdir(parents=True)
+    _empty(options.out)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the processes are stopped
     world, visits, size, notes = prepare(options)
     stage = Stage.make(options.out.resolve())
     loop = Loop(stage, world, visits, size, console)

@@ -16,6 +16,9 @@ from typing import Final
 
 READY_SECONDS: Final = 60.0  # a process imports its libraries and recovers its stores well within this
 STOP_SECONDS: Final = 20.0
+PORT_FIRST: Final = 17_000
+PORT_SPREAD: Final = 9_000  # two runs at once begin in different places
+PORT_END: Final = 32_000
 SCRIPTS: Final = Path(sys.executable).parent
 
 
@@ -24,15 +27,20 @@ class CommandFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now, held together while they are chosen so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [int(item.getsockname()[1]) for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
+    """Ports nobody listens on now, below the range that outgoing connections are given, so that they stay free."""
+    found: list[int] = []
+    start = PORT_FIRST + os.getpid() % PORT_SPREAD
+    for port in range(start, PORT_END):
+        with socket.socket() as item:
+            item.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                item.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise CommandFailed(f"no {count} free ports between {start} and {PORT_END}")
 
 
 @dataclass

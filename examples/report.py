@@ -71,6 +71,7 @@ def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Model: customers found in the top 20% of people", f"{look['recall_top20']:.1%}"),
         ("Bids made / auctions won", f"{summary['bids']:,} / {summary['wins']:,}"),
         ("Spent of the plan, yuan", f"{spend:,.4f} of {budget:,.4f} ({spend / budget:.1%})"),
+        ("Auctions won of bids made", f"{summary['wins'] / max(1, summary['bids']):.1%}"),
         ("Spent beyond the plan", f"{summary['overspend_nanos'] / NANOS:,.4f}"),
         (
             "Bid answered in, median / 99th percentile",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from examples.world import World
 PARTIES: Final = ("room", "operator", "brand", "dmp", "dsp", "auditor")
 MEMBERS: Final = ("room", "operator", "brand", "dmp")
 COLLABORATION: Final = "spring-card"
+CORES: Final = os.cpu_count() or 1
 CURRENCY: Final = "CNY"
 SEAT: Final = "sealbid"
 LEGAL_ENTITY: Final = {"brand": "Brand", "operator": "Operator", "room": "Neutral Room", "dmp": "Operator"}
@@ -92,6 +94,7 @@ metrics = "{self.at("room_metrics")}"
 data = "{self.out}/room"
 identity = "{self.keys("room")}"
 log_origin = "room.example/log"
+threads = {CORES}
 """
         return head + "\n".join(peers) + "\n"
 
@@ -109,6 +112,7 @@ address = "{self.at("room")}"
         ids = "\n".join(f'[[graph.ids]]\nname = "{one.name}"\nkind = "{one.kind}"' for one in world.ids)
         return f"""listen = "{self.at("operator")}"
 metrics = "{self.at("operator_metrics")}"
+threads = {CORES}
 {self._member("operator")}
 [graph]
 path = "{self.out}/operator-graph.parquet"
@@ -134,6 +138,8 @@ role = "room"
         return f"""listen = "{self.at("dsp")}"
 public_url = "http://{self.at("dsp")}"
 metrics = "{self.at("dsp_metrics")}"
+shed_after_ms = 500
+beat_ms = 100
 state = "{self.out}/dsp"
 identity = "{self.keys("dsp")}"
 [profiles]

@@ -74,6 +74,14 @@ class KeyAnnouncement(_message.Message):
     signature: bytes
     def __init__(self, collaboration: _Optional[str] = ..., epoch: _Optional[int] = ..., provider: _Optional[str] = ..., public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
+class DestroyedKeys(_message.Message):
+    __slots__ = ("collaboration", "epochs")
+    COLLABORATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    collaboration: str
+    epochs: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, collaboration: _Optional[str] = ..., epochs: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class EvaluateRequest(_message.Message):
     __slots__ = ("collaboration", "epoch", "sender", "sequence", "blinded", "signature")
     COLLABORATION_FIELD_NUMBER: _ClassVar[int]

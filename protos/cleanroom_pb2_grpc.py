@@ -345,7 +345,7 @@ class OprfStub:
                 _registered_method=True)
         self.DestroyKey = channel.unary_unary(
                 '/cleanroom.v1.Oprf/DestroyKey',
-                request_serializer=protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
+                request_serializer=protos_dot_cleanroom__pb2.DestroyedKeys.SerializeToString,
                 response_deserializer=protos_dot_cleanroom__pb2.Receipt.FromString,
                 _registered_method=True)
         self.Evaluate = channel.unary_unary(
@@ -401,7 +401,7 @@ def add_OprfServicer_to_server(servicer, server):
             ),
             'DestroyKey': grpc.unary_unary_rpc_method_handler(
                     servicer.DestroyKey,
-                    request_deserializer=protos_dot_cleanroom__pb2.CollaborationRef.FromString,
+                    request_deserializer=protos_dot_cleanroom__pb2.DestroyedKeys.FromString,
                     response_serializer=protos_dot_cleanroom__pb2.Receipt.SerializeToString,
             ),
             'Evaluate': grpc.unary_unary_rpc_method_handler(
@@ -492,7 +492,7 @@ class Oprf:
             request,
             target,
             '/cleanroom.v1.Oprf/DestroyKey',
-            protos_dot_cleanroom__pb2.CollaborationRef.SerializeToString,
+            protos_dot_cleanroom__pb2.DestroyedKeys.SerializeToString,
             protos_dot_cleanroom__pb2.Receipt.FromString,
             options,
             channel_credentials,

@@ -17,7 +17,16 @@ from keys.hpke import RecipientKey
 from keys.signing import SigningKey
 
 BATCH_ROWS: Final = 32_768  # 1 MiB of elements: well under a message's limit, and a proof's fixed cost is spread
+PADDING_BYTES: Final = 32  # a random input has no kind: it can be nobody's id
+BUCKET_MIN: Final = 256  # the least a batch asks for, quota included
 TOKEN_BYTES: Final = 16  # of 64: 2^-64 for a chance meeting among 2^32 rows
+
+
+def bucket(count: int) -> int:
+    """``count`` rounded up to three significant bits, at least BUCKET_MIN, at most a batch."""
+    step = 1 << max(0, count.bit_length() - 3)
+    return min(BATCH_ROWS, max(BUCKET_MIN, -(-count // step) * step))
+
 
 Tokens = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -52,6 +61,8 @@ class Asker:
         return np.concatenate(parts) if parts else np.empty((0, TOKEN_BYTES), np.uint8)
 
     def _ask(self, inputs: pa.Array) -> Tokens:
+        count = len(inputs)
+        inputs = self._padded(inputs)
         client = Client(self.public_key)
         blinded = client.blind(inputs, self.rng)
         batch = Batch(
@@ -71,4 +82,10 @@ class Asker:
             raise AnswerInvalid(f"the answer to {len(inputs)} elements has the wrong length")
         evaluated = np.frombuffer(opened, np.uint8, offset=PROOF_BYTES).reshape(len(inputs), ELEMENT_BYTES)
         output = client.finalize(blinded, evaluated, opened[:PROOF_BYTES])
-        return np.ascontiguousarray(output[:, :TOKEN_BYTES])
+        return np.ascontiguousarray(output[:count, :TOKEN_BYTES])
+
+    def _padded(self, inputs: pa.Array) -> pa.Array:
+        """The inputs and random ones behind them, up to a bucket: provider and log see bucketed sizes only."""
+        missing = bucket(len(inputs)) - len(inputs)
+        extra = [self.rng(PADDING_BYTES) for _ in range(missing)]
+        return pa.concat_arrays([inputs.cast(pa.binary()), pa.array(extra, pa.binary())]) if missing else inputs

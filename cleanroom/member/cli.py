@@ -52,19 +52,17 @@ def propose(
 def sign(
     config: ConfigFile,
     collaboration: Name,
-    contract: Annotated[
-        Path | None, typer.Option(help="Sign only if the proposed contract is the one in this file.")
-    ] = None,
+    contract: Annotated[Path, typer.Option(help="The contract we agreed to; another one is not signed.")],
     as_json: AsJson = False,
 ) -> None:
-    """Sign the proposed contract with our key."""
+    """Sign the proposed contract with our key, if it is the one we agreed to."""
     from cleanroom.contract import Contract
     from cleanroom.contract import sign as make
     from cleanroom.member.errors import CollaborationMismatch
 
     with _session(config) as session:
         proposed = session.proposed(collaboration)
-        if contract is not None and Contract.from_draft(contract.read_bytes()).hash != proposed.hash:
+        if Contract.from_draft(contract.read_bytes()).hash != proposed.hash:
             raise CollaborationMismatch(f"the room proposes another contract than {contract}")
         state = session.sign(collaboration, make(proposed, session.identity.signing))
     show({"collaboration": collaboration, "contract": proposed.hash.hex(), "state": state}, as_json)
@@ -112,7 +110,7 @@ def overlap(config: ConfigFile, collaboration: Name, as_json: AsJson = False) ->
 def train(
     config: ConfigFile,
     collaboration: Name,
-    seed: Annotated[int, typer.Option(help="Fixes every random choice but privacy noise.")] = 1,
+    seed: Annotated[int, typer.Option(help="Fixes every random choice but privacy noise.", min=0, max=2**63 - 1)] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train a model of the matched people against the provider's population; waits until it is done."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from cleanroom.contract import Contract, Role, Signature, State, verify
+from cleanroom.contract.terms import DAY_MS
 from cleanroom.evaluation import KEY_DOMAIN, ROOM_KEY_DOMAIN, KeyDocument, key_bytes, room_key_bytes
 from cleanroom.member.errors import CollaborationMismatch, CollaborationNotOpen
 from keys.hpke import RecipientPublic
@@ -17,7 +18,7 @@ from keys.signing import VerifyKey
 
 @dataclass(frozen=True, slots=True)
 class Collaboration:
-    """An open collaboration, verified. id: the room's random name for it, the log's pseudonym."""
+    """An open collaboration, verified. id: its name in the contract."""
 
     id: str
     contract: Contract
@@ -55,6 +56,7 @@ def verified(
     room_signature: bytes,
     epoch: int,
     known: Mapping[str, PartyPublic],
+    now_ms: int,
 ) -> Collaboration:
     """Check what the room says of a collaboration.
 
@@ -64,12 +66,24 @@ def verified(
     parsed = Contract.parse(contract)
     if state != State.OPEN:
         raise CollaborationNotOpen(f"collaboration {id} is {state}, not open")
+    if parsed.collaboration != id:
+        raise CollaborationMismatch(f"the room shows the contract of another collaboration than {id!r}")
+    for member in parsed.members:
+        if member.party in known and known[member.party].hpke != member.hpke:
+            raise CollaborationMismatch(f"the contract seals things for {member.party!r} to a key that is not its own")
     keys = {name: public.sign for name, public in known.items()}
     verify(parsed, [msgspec.json.decode(item, type=Signature) for item in signatures], keys)
     room = parsed.parties(Role.ROOM)[0]
     document = room_key_bytes(id, parsed.hash, room_key)
     VerifyKey(parsed.member(room).sign).verify(ROOM_KEY_DOMAIN, document, room_signature)
+    if epoch != epoch_at(parsed, now_ms):
+        raise CollaborationMismatch(f"the room says epoch {epoch}; by the contract it is {epoch_at(parsed, now_ms)}")
     return Collaboration(id, parsed, room, RecipientPublic.from_bytes(room_key), epoch)
+
+
+def epoch_at(contract: Contract, now_ms: int) -> int:
+    """The epoch of a moment: stretches of ``match.epoch_days`` from the contract's beginning, numbered from 1."""
+    return 1 + max(0, now_ms - contract.valid_from_ms) // (contract.match.epoch_days * DAY_MS)
 
 
 def check_key(collaboration: Collaboration, document: KeyDocument, signature: bytes) -> bytes:

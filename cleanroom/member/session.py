@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -11,7 +12,8 @@ from typing import Final
 import msgspec
 
 from cleanroom import wire
-from cleanroom.contract import Contract, Role, Signature
+from cleanroom.canonical import JsonValue
+from cleanroom.contract import Contract, Signature
 from cleanroom.dataset import SealedFile
 from cleanroom.evaluation import Asker, Batch, KeyDocument
 from cleanroom.member.collaboration import Collaboration, check_key
@@ -19,6 +21,7 @@ from cleanroom.member.config import MemberConfig, known_parties, load_identity, 
 from cleanroom.member.errors import CollaborationMismatch, ReceiptInvalid
 from cleanroom.member.receipts import Receipt, check_grown, check_receipt
 from cleanroom.release.answer import Answer, open_payload
+from cleanroom.release.request import query_hash
 from cleanroom.tlog import Checkpoint, Event, NoteKey
 from keys.identity import PartyIdentity, PartyPublic
 from protos import cleanroom_pb2 as pb
@@ -89,7 +92,7 @@ class Session:
         """Ask the room to open a contract that all have signed."""
         answer = rpc.call(self._contracts.Open, pb.CollaborationRef(collaboration=collaboration))
         self._believe(answer.receipt)
-        return wire.collaboration(answer, self.known)
+        return wire.collaboration(answer, self.known, _now_ms())
 
     def close_collaboration(self, collaboration: str) -> str:
         """Ask the room to close it: keys destroyed, datasets deleted. Returns the state."""
@@ -100,7 +103,7 @@ class Session:
     def collaboration(self, collaboration: str) -> Collaboration:
         """The open collaboration, every signature verified against the keys we knew."""
         answer = rpc.call(self._contracts.Get, pb.CollaborationRef(collaboration=collaboration))
-        found = wire.collaboration(answer, self.known)
+        found = wire.collaboration(answer, self.known, _now_ms())
         if found.id != collaboration:
             raise CollaborationMismatch("the room answered about another collaboration")
         return found
@@ -116,9 +119,10 @@ class Session:
         """Publish our OPRF public key for an epoch (providers)."""
         self._believe(rpc.call(self._oprf.AnnounceKey, wire.key_announcement(document, signature)))
 
-    def key_destroyed(self, collaboration: str) -> Event:
-        """Tell the room that our OPRF keys of a collaboration are destroyed (providers); the log's line."""
-        return self._believe(rpc.call(self._oprf.DestroyKey, pb.CollaborationRef(collaboration=collaboration)))
+    def key_destroyed(self, collaboration: str, epochs: Sequence[int]) -> Event:
+        """Tell the room that our OPRF keys of these epochs are destroyed (providers); the log's line."""
+        request = pb.DestroyedKeys(collaboration=collaboration, epochs=epochs)
+        return self._believe(rpc.call(self._oprf.DestroyKey, request))
 
     def asker(self, collaboration: Collaboration) -> Asker:
         """A way to tokens of our ids, under the key the provider signed (advertisers)."""
@@ -134,7 +138,7 @@ class Session:
             self.identity.recipient,
             self._evaluate,
             self.rng,
-            Sequence(self._data / f"sequence-{collaboration.id}-{collaboration.epoch}"),
+            SequenceFile(self._data / f"sequence-{collaboration.id}-{collaboration.epoch}"),
         )
 
     def _evaluate(self, batch: Batch, signature: bytes) -> bytes:
@@ -162,7 +166,8 @@ class Session:
                     for index in range(status.next_chunk, sealed.trailer.chunks)
                 )
                 rpc.call(self._datasets.Put, chunks, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
-        done = rpc.call(self._datasets.Commit, pb.UploadRef(upload=status.upload))
+        commit = pb.UploadRef(upload=status.upload)
+        done = rpc.call(self._datasets.Commit, commit, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
         event = self._believe(done.receipt)
         if event.kind != "upload.committed" or getattr(event.body, "dataset", "") != sealed.trailer.root.hex():
             raise ReceiptInvalid("the log's line is not about the list that was uploaded")
@@ -179,7 +184,8 @@ class Session:
     def overlap(self, collaboration: str) -> Answer:
         """How many of our people the other side has: noisy, thresholded."""
         request = pb.CollaborationRef(collaboration=collaboration)
-        return self._released(rpc.call(self._analyses.Overlap, request, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS))
+        reply = rpc.call(self._analyses.Overlap, request, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
+        return self._released(reply, collaboration, self.identity.party, {"what": "overlap"})
 
     def train(self, collaboration: str, seed: int) -> str:
         """Start training a lookalike model; returns the job."""
@@ -194,9 +200,9 @@ class Session:
     def lookalike_report(self, collaboration: str, job: str) -> Answer:
         """The model's quality and its leading features, in noisy counts."""
         request = pb.JobRef(collaboration=collaboration, job=job)
-        return self._released(
-            rpc.call(self._analyses.LookalikeReport, request, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
-        )
+        reply = rpc.call(self._analyses.LookalikeReport, request, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
+        query: dict[str, JsonValue] = {"what": "lookalike-report", "job": job}
+        return self._released(reply, collaboration, self.identity.party, query)
 
     def activate(self, collaboration: str, job: str, size: int, recipient: str, expires_ms: int) -> tuple[Answer, str]:
         """Deliver a sealed audience of ``size`` people to ``recipient``; returns the answer and the audience's id."""
@@ -204,7 +210,14 @@ class Session:
             collaboration=collaboration, job=job, size=size, recipient=recipient, expires_ms=expires_ms
         )
         answer = rpc.call(self._analyses.ActivateLookalike, request, timeout_seconds=ANALYSIS_TIMEOUT_SECONDS)
-        return self._released(answer), str(answer.audience)
+        query: dict[str, JsonValue] = {
+            "what": "lookalike-audience",
+            "job": job,
+            "size": size,
+            "expires_ms": expires_ms,
+            "audience": True,
+        }
+        return self._released(answer, collaboration, recipient, query), str(answer.audience)
 
     def fetch_audience(self, collaboration: str, audience: str) -> Iterator[bytes]:
         """The sealed bytes of an audience that was released to us."""
@@ -214,10 +227,16 @@ class Session:
 
     # ---- the log -----------------------------------------------------------------------------------------------------
 
-    def _released(self, reply: pb.ReleaseReply) -> Answer:
+    def _released(
+        self, reply: pb.ReleaseReply, collaboration: str, recipient: str, query: dict[str, JsonValue]
+    ) -> Answer:
+        """The answer, if the log's line is of this very question: an earlier release may not stand in for it."""
         event = self._believe(reply.receipt)
         if event.kind not in ("release.issued", "release.suppressed"):
             raise ReceiptInvalid(f"the log's line is a {event.kind}, not a release")
+        asked = (collaboration, recipient, query_hash(query))
+        if (event.collaboration, getattr(event.body, "recipient", ""), getattr(event.body, "query", "")) != asked:
+            raise ReceiptInvalid("the log's line is of another question than was asked")
         return open_payload(reply.payload, bytes.fromhex(getattr(event.body, "output", "")))
 
     def _believe(self, message: pb.Receipt) -> Event:
@@ -252,7 +271,7 @@ class Session:
         return key
 
 
-class Sequence:
+class SequenceFile:
     """Sequence numbers, each handed out once: the file is ahead of what was used, whatever is killed."""
 
     def __init__(self, path: Path) -> None:
@@ -264,9 +283,9 @@ class Sequence:
         return number
 
 
-def provider_of(collaboration: Collaboration) -> str:
-    """The contract's one provider."""
-    return collaboration.only(Role.PROVIDER)
+def _now_ms() -> int:
+    """Unix time, milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from cleanroom.contract import Contract, Role
 from cleanroom.contract.rules import NAME
 from cleanroom.evaluation import EpochMismatch, Terms
-from cleanroom.member.collaboration import Collaboration
+from cleanroom.member.collaboration import Collaboration, epoch_at
 from cleanroom.oprf import ServerKey
 from keys.hpke import RecipientPublic
 from keys.keystore import Keystore
@@ -35,8 +35,13 @@ class Held:
     contract: Contract
     epoch: int
 
-    def terms(self, sender: str) -> Terms:
-        """What the contract says of ``sender``. Raises: MemberUnknown; EpochMismatch: no advertiser of it."""
+    def terms(self, sender: str, now_ms: int) -> Terms:
+        """What the contract says of ``sender`` now.
+
+        Raises: MemberUnknown; EpochMismatch: no advertiser of it, or the epoch or the contract is over.
+        """
+        if epoch_at(self.contract, now_ms) != self.epoch or now_ms >= self.contract.valid_until_ms:
+            raise EpochMismatch(f"epoch {self.epoch} is over; tokenise again for the present one")
         member = self.contract.member(sender)
         if sender not in self.contract.parties(Role.ADVERTISER):
             raise EpochMismatch(f"{sender!r} is no advertiser of this collaboration")
@@ -64,7 +69,10 @@ class Holdings:
         """Keep a verified collaboration and make its epoch's key, or find both made before."""
         held = Held(collaboration.id, collaboration.contract, collaboration.epoch)
         name = _key_name(held)
-        if name not in self._keystore.names("oprf/"):
+        for other in self._keystore.names(f"oprf/{held.id}/"):
+            if other != name:
+                self._keystore.destroy(other)  # an earlier epoch's: its time is over
+        if name not in self._keystore.names(f"oprf/{held.id}/"):
             secret = ServerKey.generate(self._rng).to_bytes()
             self._keystore.put(name, KEY_KIND, secret, backed_up=False)  # its end must reach backups too
         record = msgspec.json.encode(_Record(held.contract.canonical(), held.epoch))
@@ -89,14 +97,12 @@ class Holdings:
         """The epoch's key. Raises: SecretDestroyed: the epoch has ended."""
         return ServerKey.from_bytes(self._keystore.get(_key_name(held), KEY_KIND))
 
-    def leave(self, collaboration: str) -> None:
-        """Destroy the epoch's key and forget the collaboration. Again is nothing."""
-        if not self._path(collaboration).exists():
-            return
-        name = _key_name(self.get(collaboration))
-        if name in self._keystore.names("oprf/"):
+    def leave(self, collaboration: str) -> list[int]:
+        """Destroy every epoch's key and forget the collaboration; the epochs whose keys are gone. Again is the same."""
+        for name in self._keystore.names(f"oprf/{collaboration}/"):
             self._keystore.destroy(name)
-        self._path(collaboration).unlink()
+        self._path(collaboration).unlink(missing_ok=True)
+        return sorted(int(name.rsplit("/", 1)[1]) for name in self._keystore.destroyed(f"oprf/{collaboration}/"))
 
     def _path(self, collaboration: str) -> Path:
         if not NAME.fullmatch(collaboration):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,12 +81,17 @@ def tokenise(
 
 @app.command()
 def leave(config: ConfigFile, collaboration: CollaborationName, as_json: AsJson = False) -> None:
-    """Destroy this provider's key of a collaboration, stop answering for it, and have the log say so."""
+    """Destroy our keys and row handles of a collaboration, stop answering for it, and have the log say so."""
+    from cleanroom.evaluation import AnswerStore
     from cleanroom.member.session import Session
     from cleanroom.provider._held import Holdings
 
     settings, identity = _load(config)
-    Holdings(settings.data / "collaborations", identity.keystore).leave(collaboration)
+    epochs = Holdings(settings.data / "collaborations", identity.keystore).leave(collaboration)
+    for path in settings.data.glob(f"{collaboration}-*.handles.parquet"):
+        path.unlink()
+    with contextlib.closing(AnswerStore(settings.data / "answers.db")) as store:
+        store.forget(collaboration)
     with Session(settings, identity) as session:
-        event = session.key_destroyed(collaboration)
+        event = session.key_destroyed(collaboration, epochs)
     show({"left": collaboration, "log_line": event.index}, as_json)

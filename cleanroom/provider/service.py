@@ -32,11 +32,10 @@ class OprfService(rpcs.OprfServicer):
         self._elements = Counter("provider_evaluated_elements", "blinded elements asked for", registry=registry)
 
     def Evaluate(self, request: pb.EvaluateRequest, context: Any) -> pb.EvaluateResponse:
-        held = self._holdings.get(request.collaboration)
+        held, now_ms = self._holdings.get(request.collaboration), time.time_ns() // 1_000_000
         batch = wire.batch(request, held.contract.hash)
-        sealed = self._evaluator.answer(
-            batch, request.signature, held.terms(batch.sender), self._holdings.key(held), time.time_ns() // 1_000_000
-        )
+        terms = held.terms(batch.sender, now_ms)
+        sealed = self._evaluator.answer(batch, request.signature, terms, self._holdings.key(held), now_ms)
         self._elements.inc(len(batch.blinded) // 32)
         log.info("evaluated", collaboration=batch.collaboration, sequence=batch.sequence, sender=batch.sender)
         return pb.EvaluateResponse(sealed=sealed)

@@ -6,6 +6,7 @@ step can be done again after a kill and gives the same.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from dataclasses import dataclass
@@ -18,18 +19,19 @@ import pyarrow as pa
 from cleanroom.contract import Operation, Role
 from cleanroom.contract.log import EventLog
 from cleanroom.dataset import session
-from cleanroom.lookalike import TooFewSeeds, TrainSpec, train
+from cleanroom.dataset.header import TOKEN_PREFIX
+from cleanroom.lookalike import TrainSpec, train
 from cleanroom.matching import MatchSpec, Rule, match
 from cleanroom.release import (
     Figures,
     Gate,
     OwnRows,
+    Pace,
     Released,
     ReleaseRequest,
     Sketcher,
     Suppressed,
     overlap,
-    repeated_ids,
 )
 from cleanroom.room import _lookalike
 from cleanroom.room._collaborations import Collaborations, Opened
@@ -37,9 +39,20 @@ from cleanroom.room._commitment import commit_pairs
 from cleanroom.room._datasets import Datasets
 from cleanroom.room._registry import JobRow, MatchRow, Registry, UploadRow
 from cleanroom.room._vaults import Vaults
-from cleanroom.room.errors import AnalysisFailed, AnalysisMissing, AnalysisRunning, DatasetMissing
+from cleanroom.room.errors import (
+    AnalysisFailed,
+    AnalysisMissing,
+    AnalysisRunning,
+    AnalysisStale,
+    DatasetMissing,
+    RecipientUnfit,
+)
 from protos.errors import SealbidError
 
+DAY_MS: Final = 86_400_000
+MATCH_QUANTUM_MS: Final = 1_000  # a match takes whole seconds as its caller sees it
+ATTEMPTS_MAX: Final = 3  # a job that took the room down with it this often is not tried again
+JOB_QUANTUM_MS: Final = 2_000  # and a model an even number of them
 RULES: Final = {"1:1": Rule.ONE_TO_ONE, "1:n": Rule.LONGEST_TENURE}
 ID_BYTES: Final = 16
 
@@ -68,6 +81,7 @@ class Analyses:
         vaults: Vaults,
         gate: Gate,
         log: EventLog,
+        pace: Pace,
         threads: int,
     ) -> None:
         self._collaborations = collaborations
@@ -76,6 +90,7 @@ class Analyses:
         self._vaults = vaults
         self._gate = gate
         self._log = log
+        self._pace = pace
         self._threads = threads
         self._one = threading.Lock()  # matching and training take the machine: one at a time
 
@@ -83,12 +98,15 @@ class Analyses:
 
     def match(self, party: str, collaboration: str) -> MatchRow:
         """Join the newest lists, commit to the pairs, log it. The same lists are joined once."""
-        inputs = self._inputs(party, collaboration)
-        found = self._registry.match_of(collaboration, inputs.seeds.root, inputs.population.root)
-        if found is None:
+        started = self._pace.start()
+        try:
+            inputs = self._inputs(party, collaboration)
             with self._one:
-                found = self._join(inputs)
-        return found if found.logged >= 0 else self._log_match(inputs, found)
+                found = self._registry.match_of(collaboration, inputs.seeds.root, inputs.population.root)
+                found = found or self._join(inputs)
+                return found if found.logged >= 0 else self._log_match(inputs, found)
+        finally:
+            self._pace.hold(started, MATCH_QUANTUM_MS)
 
     def _join(self, inputs: Inputs) -> MatchRow:
         collaboration = inputs.opened.id
@@ -143,26 +161,31 @@ class Analyses:
         inputs.opened.contract.allows(Operation.LOOKALIKE, party, now_ms=now_ms)
         row = self._matched(inputs)
         job = hashlib.sha256(f"{row.match}\0{seed}".encode()).digest()[:ID_BYTES].hex()
-        if self._registry.put_job(job, collaboration, row.match, seed):
+        if self._registry.job(collaboration, job) is None:
+            if self._registry.running_jobs():
+                raise AnalysisRunning("another model is being trained; ask again when it is done")
+            self._registry.put_job(job, collaboration, row.match, seed, self._collaborations.clock())
             self._spawn(job, collaboration)
-        return self._job(collaboration, job)
+        return self._shown(self._job(collaboration, job))
 
     def resume(self) -> None:
         """Train again what a stop interrupted: the same seed gives the same model."""
         for row in self._registry.running_jobs():
-            self._spawn(row.job, row.collaboration)
+            if self._registry.try_job(row.job) > ATTEMPTS_MAX:
+                self._registry.end_job(row.job, "failed", self._collaborations.clock(), "too-many-attempts")
+            else:
+                self._spawn(row.job, row.collaboration)
 
     def job(self, party: str, collaboration: str, job: str) -> JobRow:
         """How far a job is."""
         self._collaborations.opened(collaboration, party)
-        return self._job(collaboration, job)
+        return self._shown(self._job(collaboration, job))
 
     def report(self, party: str, collaboration: str, job: str) -> Released | Suppressed:
         """The model's quality and its features, in noisy counts."""
-        inputs, row = self._inputs(party, collaboration), self._job(collaboration, job)
-        self._done(row)
+        inputs, row = self._finished(party, collaboration, job)
         vault = self._vaults.vault(collaboration)
-        request = self._request(inputs, Operation.LOOKALIKE, party, {"what": "lookalike-report", "seed": row.seed})
+        request = self._request(inputs, Operation.LOOKALIKE, party, {"what": "lookalike-report", "job": row.job})
         path = _lookalike.report_path(vault, row.job)
         return self._gate.release(inputs.opened.contract, request, lambda: _lookalike.load_report(vault, path))
 
@@ -170,10 +193,16 @@ class Analyses:
         self, party: str, collaboration: str, job: str, size: int, recipient: str, expires_ms: int
     ) -> tuple[Released | Suppressed, str]:
         """Release an audience of ``size`` people to ``recipient``, sealed; the answer, and the audience's id."""
-        inputs, row = self._inputs(party, collaboration), self._job(collaboration, job)
-        self._done(row)
+        inputs, row = self._finished(party, collaboration, job)
         inputs.opened.contract.allows(Operation.LOOKALIKE, party, now_ms=self._collaborations.clock())
-        query: dict[str, Any] = {"what": "lookalike-audience", "seed": row.seed, "size": size, "audience": True}
+        self._fit(inputs, size, recipient, expires_ms)
+        query: dict[str, Any] = {
+            "what": "lookalike-audience",
+            "job": row.job,
+            "size": size,
+            "expires_ms": expires_ms,
+            "audience": True,
+        }
         request = self._request(inputs, Operation.LOOKALIKE, recipient, query)
         released = self._gate.release(inputs.opened.contract, request, lambda: Figures(size))
         if isinstance(released, Suppressed):
@@ -186,7 +215,7 @@ class Analyses:
         """The sealed file of a delivered audience, for its recipient. Raises: AnalysisMissing."""
         self._collaborations.opened(collaboration, party)
         found = self._registry.audience(collaboration, audience)
-        if found is None or found[0] != party or found[2] < 0:
+        if found is None or found.recipient != party or found.logged < 0:
             raise AnalysisMissing("no such audience was released to this party")
         return self._audience_path(collaboration, audience)
 
@@ -201,11 +230,11 @@ class Analyses:
             with self._one:
                 row = self._job(collaboration, job)
                 self._train_now(row)
-            self._registry.end_job(job, "done")
+            self._registry.end_job(job, "done", self._collaborations.clock())
         except SealbidError as error:
-            self._registry.end_job(job, "failed", error.code, error.message)
+            self._registry.end_job(job, "failed", self._collaborations.clock(), error.code, error.message)
         except Exception as error:
-            self._registry.end_job(job, "failed", "internal", type(error).__name__)
+            self._registry.end_job(job, "failed", self._collaborations.clock(), "internal", type(error).__name__)
             raise
 
     def _train_now(self, row: JobRow) -> None:
@@ -220,10 +249,8 @@ class Analyses:
         people = self._matched_people(matched)
         seeds = np.asarray(pa.compute.is_in(handles, value_set=people))
         tags = table.select([name for name in opened.contract.tags.columns if name in table.column_names])
-        try:
-            trained = train(tags, seeds, TrainSpec(threads=self._threads), row.seed)
-        except TooFewSeeds:
-            trained = None
+        spec = TrainSpec(threads=self._threads)
+        trained = train(tags, _lookalike.enough(seeds, spec.seeds_min, row.seed), spec, row.seed)
         _lookalike.store(vault, row.job, handles, tags, seeds, trained)
 
     def _deliver(self, inputs: Inputs, row: JobRow, audience: str, size: int, recipient: str, expires_ms: int) -> None:
@@ -246,21 +273,21 @@ class Analyses:
                 vault, row.job, size, path, key, self._collaborations.signing, context, self._collaborations.rng
             )
             self._registry.put_audience(audience, collaboration, audience, recipient, expires_ms, digest)
-        self._log_delivery(collaboration, audience, size, recipient, expires_ms)
+        self._log_delivery(collaboration, audience, size)
 
-    def _log_delivery(self, collaboration: str, audience: str, size: int, recipient: str, expires_ms: int) -> None:
+    def _log_delivery(self, collaboration: str, audience: str, size: int) -> None:
         kept = self._registry.audience(collaboration, audience)
-        if kept is None or kept[2] >= 0:
+        if kept is None or kept.logged >= 0:
             return
         found = self._log.find(["audience.delivered"], collaboration, {"audience": audience})
         if found is None:
             body = {
                 "audience": audience,
                 "release": audience,
-                "recipient": recipient,
+                "recipient": kept.recipient,
                 "size_bucket": _bucket(size),
-                "sealed": kept[1],
-                "expires_ms": expires_ms,
+                "sealed": kept.sealed,
+                "expires_ms": kept.expires_ms,
             }
             found = self._log.record("audience.delivered", collaboration, body)
         self._registry.audience_logged(audience, found.index)
@@ -295,21 +322,52 @@ class Analyses:
         return ReleaseRequest(operation, recipient, purpose, query, inputs.commitments, self._own_rows(inputs))
 
     def _own_rows(self, inputs: Inputs) -> OwnRows:
-        """The advertiser's own list, sketched: what the guard may look at.
-
-        Ids that stand in several rows are counted: the guard refuses such a list, since rows that share an id
-        could multiply what one matched person changes.
-        """
+        """The advertiser's own list: its rows, and a sketch of every token in it. No id of it stands in two rows."""
         collaboration = inputs.opened.id
         dataset = self._vaults.vault(collaboration).dataset(self._datasets.table(collaboration, inputs.seeds.upload))
-        tokens = [f"token_{rule.kind}" for rule in inputs.opened.contract.match.ids]
-        columns = [name for name in tokens if name in dataset.schema.names]
+        columns = [name for name in dataset.schema.names if name.startswith(TOKEN_PREFIX)]
         sketcher = Sketcher(f"{collaboration}/{inputs.opened.epoch}")
+        rows = 0
         for batch in dataset.to_batches(columns=columns):
-            sketcher.add(_first_tokens(batch))
-        with session(threads=self._threads) as con:
-            con.register("own_rows", dataset)
-            return sketcher.done(repeats=repeated_ids(con, "own_rows", columns))
+            rows += batch.num_rows
+            for column in batch.columns:
+                sketcher.add(_tokens(column))
+        return dataclasses.replace(sketcher.done(), rows=rows)
+
+    def _finished(self, party: str, collaboration: str, job: str) -> tuple[Inputs, JobRow]:
+        """A finished job of the newest match, and its inputs: what is released is what the guard and the log speak of.
+
+        Raises: AnalysisMissing, AnalysisRunning, AnalysisFailed, AnalysisStale.
+        """
+        inputs = self._inputs(party, collaboration)
+        row = self._shown(self._job(collaboration, job))
+        if row.state == "running":
+            raise AnalysisRunning("the model is still being trained; ask again")
+        if row.state != "done":
+            raise AnalysisFailed(f"the model could not be trained: {row.code}")
+        if row.match != self._matched(inputs).match:
+            raise AnalysisStale("newer lists have replaced those of this model; train again")
+        return inputs, row
+
+    def _fit(self, inputs: Inputs, size: int, recipient: str, expires_ms: int) -> None:
+        """Raise RecipientUnfit unless contract and padded sizes allow this audience; nothing private is looked at."""
+        contract, now_ms = inputs.opened.contract, self._collaborations.clock()
+        if Role.DMP not in contract.member(recipient).roles:
+            raise RecipientUnfit(f"an audience goes to a DMP; {recipient!r} is none in this contract")
+        if not contract.thresholds.audience_min <= size <= inputs.population.rows:
+            raise RecipientUnfit(f"an audience has at least {contract.thresholds.audience_min} people, and at most all")
+        latest_ms = now_ms + contract.retention.results_days * DAY_MS
+        if not now_ms < expires_ms <= latest_ms:
+            raise RecipientUnfit(f"an audience expires in the future, within {contract.retention.results_days} days")
+
+    def _shown(self, row: JobRow) -> JobRow:
+        """The job as a member may see it: it ends on a coarse grid of time, so that its length says little."""
+        if row.state == "running" or not row.ended_ms:
+            return row
+        steps = -(-(row.ended_ms - row.started_ms) // JOB_QUANTUM_MS)
+        if self._collaborations.clock() >= row.started_ms + steps * JOB_QUANTUM_MS:
+            return row
+        return dataclasses.replace(row, state="running", code="", message="")
 
     def _job(self, collaboration: str, job: str) -> JobRow:
         row = self._registry.job(collaboration, job)
@@ -317,22 +375,10 @@ class Analyses:
             raise AnalysisMissing("no such job in this collaboration")
         return row
 
-    @staticmethod
-    def _done(row: JobRow) -> None:
-        if row.state == "running":
-            raise AnalysisRunning("the model is still being trained; ask again")
-        if row.state != "done":
-            raise AnalysisFailed(f"the model could not be trained: {row.code}")
 
-
-def _first_tokens(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """One token a row, of its best kind: uint8[n, 16]. A row has at least one."""
-    best = batch.column(0)
-    for number in range(1, batch.num_columns):
-        best = pa.compute.coalesce(best, batch.column(number))
-    raw = pa.compute.drop_null(best)
-    data = b"".join(raw.to_pylist())
-    return np.frombuffer(data, np.uint8).reshape(-1, 16)
+def _tokens(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The tokens of a column that are there: uint8[n, 16]."""
+    return np.frombuffer(b"".join(pa.compute.drop_null(column).to_pylist()), np.uint8).reshape(-1, 16)
 
 
 def _bucket(size: int) -> int:

@@ -18,6 +18,7 @@ from cleanroom.contract.log import EventLog
 from cleanroom.contract.store import ContractStore, Stored
 from cleanroom.contract.terms import DAY_MS
 from cleanroom.evaluation import ROOM_KEY_DOMAIN, room_key_bytes
+from cleanroom.member.collaboration import epoch_at
 from cleanroom.room._vaults import Vaults
 from cleanroom.room.errors import NotAMember
 from keys.hpke import RecipientPublic
@@ -119,6 +120,24 @@ class Collaborations:
         in_force = [one for one in self.book.versions(collaboration) if one.state is State.OPEN]
         return self._view(in_force[0] if in_force else newest)
 
+    def settle(self) -> list[str]:
+        """Finish what a kill interrupted: keys of closed collaborations destroyed, keys of open ones announced.
+
+        Returns: the names of closed ones. Call before serving.
+        """
+        closed = self.closed()
+        for name in closed:
+            for key in self._destroy(name):
+                known = {"party": key.party, "purpose": key.purpose, "key": key.key}
+                was = self._log.find(["key.announced"], name, known)
+                if was is not None and self._log.find(["key.destroyed"], name, known) is None:
+                    self._log.record("key.destroyed", name, known | {"epoch": 0, "copies": 0, "reason": "requested"})
+        for name in set(self._store.collaborations()) - set(closed):
+            open_ = [one.contract for one in self.book.versions(name) if one.state is State.OPEN]
+            for contract in open_:
+                self._announce(contract, self._vaults.make(name).public.to_bytes())
+        return closed
+
     def closed(self) -> list[str]:
         """Names of collaborations that have ended."""
         names = self._store.collaborations()
@@ -150,7 +169,7 @@ class Collaborations:
         return begin, begin + length
 
     def _epoch(self, contract: Contract) -> int:
-        return 1 + max(0, self.clock() - contract.valid_from_ms) // (contract.match.epoch_days * DAY_MS)
+        return epoch_at(contract, self.clock())
 
     def _newest(self, collaboration: str, party: str) -> Stored:
         """The newest version if ``party`` is a member of it; strangers are not told whether it exists."""

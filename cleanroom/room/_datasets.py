@@ -7,31 +7,26 @@ good by asking for the commit again; an analysis sees a list only once its line 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import threading
 from pathlib import Path
 from typing import Any, Final
+
+import duckdb
 
 from cleanroom.contract import Role
 from cleanroom.contract.log import EventLog
 from cleanroom.dataset import Expectation, SealedFile, Upload, UploadStore, receive, session
+from cleanroom.dataset.header import TOKEN_PREFIX
+from cleanroom.release import repeated_ids
 from cleanroom.room._collaborations import Collaborations, Opened
 from cleanroom.room._consent import declared
 from cleanroom.room._registry import Registry, UploadRow
 from cleanroom.room._vaults import Vaults
-from cleanroom.room.errors import NotAMember
+from cleanroom.room.errors import ListRepeatsIds, NotAMember
 from keys.signing import VerifyKey
 
 LISTS_PER_LINE: Final = 128  # half of what one line of the log may name
 KIND_OF: dict[Role, str] = {Role.ADVERTISER: "seeds", Role.PROVIDER: "population"}
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """An upload and whose it is."""
-
-    upload: Upload
-    party: str
-    collaboration: str
 
 
 class Datasets:
@@ -52,7 +47,7 @@ class Datasets:
         self._collaborations = collaborations
         self._log = log
         self._room = room
-        self._begun: dict[str, Begun] = {}
+        self._one = threading.Lock()  # a commit asked for twice is done once
 
     def begin(
         self,
@@ -90,18 +85,19 @@ class Datasets:
         collaboration, consent = self._own(party, upload)
         opened = self._collaborations.opened(collaboration, party)
         role = _role(opened, party)
-        row = self._registry.upload(upload)
-        if row is None:
-            row = self._ingest(opened, party, role, upload, consent)
-        if row.logged < 0:
-            row = self._log_upload(opened, row)
+        with self._one:
+            row = self._registry.upload(upload)
+            if row is None:
+                row = self._ingest(opened, party, role, upload, consent)
+            if row.logged < 0:
+                row = self._log_upload(opened, row)
         return self._uploads.status(upload), row
 
     def delete(self, collaboration: str, reason: str) -> int:
         """Delete every list of a closed collaboration and log it; how many. Again is nothing."""
         rows = self._registry.uploads_of(collaboration)
         for row in rows:
-            self._uploads.commit(row.upload).unlink(missing_ok=True)
+            self._uploads.discard(row.upload)
         for start in range(0, len(rows), LISTS_PER_LINE):
             self._log_deletion(collaboration, rows[start : start + LISTS_PER_LINE], reason)
         return len(rows)
@@ -152,12 +148,25 @@ class Datasets:
                 rows_min=rows_min,
             )
             chunks = SealedFile.read(source).trailer.chunks
+            if role is Role.ADVERTISER:
+                self._refuse_repeats(con, collaboration, upload)
         row = UploadRow(
             upload, collaboration, party, role.value, opened.epoch, received.root.hex(), received.header.rows,
             chunks, consent, -1,
         )  # fmt: skip
         self._registry.put_upload(row)
         return row
+
+    def _refuse_repeats(self, con: duckdb.DuckDBPyConnection, collaboration: str, upload: str) -> None:
+        """Raise ListRepeatsIds, and drop the table, where an id stands in several rows (release.guard says why)."""
+        path = self.table(collaboration, upload)
+        dataset = self._vaults.vault(collaboration).dataset(path)
+        con.register("own_rows", dataset)
+        repeats = repeated_ids(con, "own_rows", [n for n in dataset.schema.names if n.startswith(TOKEN_PREFIX)])
+        con.unregister("own_rows")
+        if repeats:
+            path.unlink()
+            raise ListRepeatsIds(f"{repeats} ids stand in more than one row; seal the list anew, each id once")
 
     def _consent(self, opened: Opened, row: UploadRow) -> dict[str, Any]:
         root = bytes.fromhex(row.root)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 from cleanroom.contract import Role
@@ -43,6 +45,7 @@ class KeyRelay:
         self._registry = registry
         self._log = log
         self._evaluate = evaluate
+        self._one = threading.Lock()  # the log's lines count down the quota in order
 
     def announce(self, party: str, document: KeyDocument, signature: bytes) -> int:
         """Take in a provider's key for this epoch; the log line. The first key of an epoch stays."""
@@ -58,17 +61,19 @@ class KeyRelay:
             raise EpochMismatch("another key is announced for this epoch already; an epoch has one key")
         return found[3] if found[3] >= 0 else self._log_key(opened, document)
 
-    def destroyed(self, party: str, collaboration: str) -> int:
-        """Take a provider's word that its keys of a collaboration are gone; the newest log line. Again is nothing."""
+    def destroyed(self, party: str, collaboration: str, epochs: Sequence[int]) -> int:
+        """Take a provider's word that its keys of these epochs are gone; the newest log line. Again is nothing."""
         self._collaborations.get(collaboration, party)
         index = -1
         for epoch, public in self._registry.keys_of(collaboration, party):
+            if epoch not in epochs:
+                continue
             name = {"party": party, "purpose": "oprf", "key": public.hex(), "epoch": epoch}
             known = self._log.find(["key.destroyed"], collaboration, name)
             body = name | {"copies": 0, "reason": "left"}
             index = (known or self._log.record("key.destroyed", collaboration, body)).index
         if index < 0:
-            raise KeyMissing(f"{party!r} announced no key in this collaboration")
+            raise KeyMissing(f"{party!r} announced no key of these epochs in this collaboration")
         return index
 
     def key(self, party: str, collaboration: str) -> tuple[KeyDocument, bytes]:
@@ -87,36 +92,39 @@ class KeyRelay:
             raise NotAMember("a batch is sent by the advertiser that signed it")
         terms = _terms(opened, party)
         count = check_batch(batch, signature, terms)
+        known = self._registry.batch(batch.collaboration, batch.epoch, batch.sender, batch.sequence)
         used = self._registry.evaluated(terms.entity, self._period(terms))
-        if used + count > terms.quota_ids and not self._registry.has_batch(
-            batch.collaboration, batch.epoch, batch.sequence, terms.entity
-        ):
+        if known is None and used + count > terms.quota_ids:
             self._log_refused(opened, party, terms, count, terms.quota_ids - used)
             raise QuotaExceeded(f"{used} of {terms.quota_ids} evaluations of this period are used; this asks {count}")
         sealed = self._evaluate(provider_of(opened), batch, signature)
-        self._count(opened, batch, terms, count)
+        if known is None or known < 0:
+            with self._one:
+                self._count(opened, batch, terms, count)
         return sealed
 
     def _period(self, terms: Terms) -> int:
         return self._collaborations.clock() // (terms.quota_days * DAY_MS)
 
     def _count(self, opened: Opened, batch: Batch, terms: Terms, count: int) -> None:
-        period = self._period(terms)
-        digest = hashlib.sha256(batch.blinded).hexdigest()
-        fresh, used = self._registry.count_batch(opened.id, batch.epoch, batch.sequence, terms.entity, period, count)
-        if not fresh:
+        """Count a batch and log it, each once, before its answer leaves; a kill between the two is made good here."""
+        key = (opened.id, batch.epoch, batch.sender, batch.sequence)
+        self._registry.count_batch(*key, terms.entity, self._period(terms), count)
+        if self._registry.batch(*key) != -1:
             return
-        body = {
-            "party": batch.sender,
-            "entity": terms.entity,
-            "contract": opened.contract.hash.hex(),
-            "epoch": batch.epoch,
-            "sequence": batch.sequence,
-            "ids": count,
-            "batch": digest,
-            "quota_left": max(0, terms.quota_ids - used),
-        }
-        self._log.record("evaluation.batch", opened.id, body)
+        name = {"party": batch.sender, "epoch": batch.epoch, "sequence": batch.sequence}
+        found = self._log.find(["evaluation.batch"], opened.id, name)
+        if found is None:
+            used = self._registry.evaluated(terms.entity, self._period(terms))
+            body = name | {
+                "entity": terms.entity,
+                "contract": opened.contract.hash.hex(),
+                "ids": count,
+                "batch": hashlib.sha256(batch.blinded).hexdigest(),
+                "quota_left": max(0, terms.quota_ids - used),
+            }
+            found = self._log.record("evaluation.batch", opened.id, body)
+        self._registry.batch_logged(*key, found.index)
 
     def _log_refused(self, opened: Opened, party: str, terms: Terms, count: int, left: int) -> None:
         body = {"party": party, "entity": terms.entity, "epoch": opened.epoch, "ids": count, "quota_left": max(0, left)}

@@ -52,19 +52,31 @@ def store(
     handles: pa.Array,
     tags: pa.Table,
     seeds: np.ndarray[Any, np.dtype[np.bool_]],
-    trained: Trained | None,
+    trained: Trained,
 ) -> None:
-    """Keep a model's scores and its report's true counts, encrypted.
-
-    Without a model (too few seeds) everybody scores alike: the report's noisy count of persons will be suppressed, and
-    nobody learns why.
-    """
-    scores = trained.scores if trained is not None else np.zeros(len(seeds))
+    """Keep a model's scores and its report's true counts, encrypted."""
+    scores = trained.scores
     table = pa.table({"row": handles, "score": pa.array(scores)})
     vault.write(scores_path(vault, job), table.schema, table.to_batches())
     report = _count(tags, seeds, scores)
     packed = pa.table({"report": pa.array([msgspec.json.encode(report)], pa.large_binary())})
     vault.write(report_path(vault, job), packed.schema, packed.to_batches())
+
+
+def enough(
+    seeds: np.ndarray[Any, np.dtype[np.bool_]], seeds_min: int, seed: int
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Marks to train on: the seeds, filled up to ``seeds_min`` by rows drawn at random where they are fewer.
+
+    So a model of too few seeds is trained like any other, in the same time; its report is suppressed by its count.
+    """
+    missing = seeds_min - int(seeds.sum())
+    if missing <= 0:
+        return seeds
+    others = np.flatnonzero(~seeds)
+    filled = seeds.copy()
+    filled[np.random.default_rng(seed).choice(others, size=min(missing, len(others)), replace=False)] = True
+    return filled
 
 
 def _count(
@@ -125,7 +137,10 @@ def seal_audience(
 ) -> str:
     """Write the ``size`` most alike people, sealed, to ``path``; the file's SHA-256, hex."""
     scores = vault.dataset(scores_path(vault, job)).to_table()
-    audience = expand(scores.column("score").to_numpy(), size)
+    values = scores.column("score").to_numpy()
+    audience = expand(
+        values, min(size, len(values))
+    )  # sizes are checked against the padded count: the true one is secret
     table = pa.table(
         {"row": scores.column("row").take(pa.array(audience.rows)), "bin": pa.array(audience.bins)},
         schema=AUDIENCE_SCHEMA,

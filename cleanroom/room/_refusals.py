@@ -7,8 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from cleanroom.contract.log import EventLog
+from cleanroom.tlog.errors import TlogError
 from cleanroom.tlog.events import ROOM
+
+log = structlog.get_logger("room")
 
 PERIOD_SECONDS: Final = 60.0
 CODES_MAX: Final = 256  # what one line may hold; there are fewer codes than that
@@ -40,7 +45,12 @@ class Refusals:
             return False
         found = [{"code": code, "count": count} for code, count in sorted(counts.items())[:CODES_MAX]]
         body = {"from_ms": since_ms, "until_ms": self._since_ms, "counts": found}
-        self._log.record("refusal.aggregate", ROOM, body)
+        try:
+            self._log.record("refusal.aggregate", ROOM, body)
+        except TlogError:
+            with self._lock:
+                self._counts.update(counts)  # the next line tells of them
+            raise
         return True
 
     def start(self) -> None:
@@ -54,4 +64,7 @@ class Refusals:
 
     def _run(self) -> None:
         while not self._stopped.wait(PERIOD_SECONDS):
-            self.flush()
+            try:
+                self.flush()
+            except TlogError as error:
+                log.error("refusals not logged", code=error.code)

@@ -19,8 +19,9 @@ CREATE TABLE IF NOT EXISTS keys (
   collaboration TEXT, epoch INTEGER, provider TEXT NOT NULL, public BLOB NOT NULL, signature BLOB NOT NULL,
   logged INTEGER NOT NULL DEFAULT -1, PRIMARY KEY (collaboration, epoch));
 CREATE TABLE IF NOT EXISTS batches (
-  collaboration TEXT, epoch INTEGER, sequence INTEGER, entity TEXT NOT NULL, period INTEGER NOT NULL,
-  ids INTEGER NOT NULL, PRIMARY KEY (collaboration, epoch, sequence, entity)) WITHOUT ROWID;
+  collaboration TEXT, epoch INTEGER, sender TEXT, sequence INTEGER, entity TEXT NOT NULL, period INTEGER NOT NULL,
+  ids INTEGER NOT NULL, logged INTEGER NOT NULL DEFAULT -1,
+  PRIMARY KEY (collaboration, epoch, sender, sequence)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batches_by_entity ON batches (entity, period);
 CREATE TABLE IF NOT EXISTS uploads (
   upload TEXT PRIMARY KEY, collaboration TEXT NOT NULL, party TEXT NOT NULL, role TEXT NOT NULL, epoch INTEGER NOT NULL,
@@ -33,7 +34,8 @@ CREATE TABLE IF NOT EXISTS matches (
   epoch INTEGER NOT NULL, commitment TEXT NOT NULL, ordinal INTEGER NOT NULL, logged INTEGER NOT NULL DEFAULT -1);
 CREATE TABLE IF NOT EXISTS jobs (
   job TEXT PRIMARY KEY, collaboration TEXT NOT NULL, match TEXT NOT NULL, seed INTEGER NOT NULL, state TEXT NOT NULL,
-  code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '');
+  code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', started_ms INTEGER NOT NULL,
+  ended_ms INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS audiences (
   audience TEXT PRIMARY KEY, collaboration TEXT NOT NULL, release TEXT NOT NULL, recipient TEXT NOT NULL,
   expires_ms INTEGER NOT NULL, sealed TEXT NOT NULL, logged INTEGER NOT NULL DEFAULT -1);
@@ -71,7 +73,7 @@ class MatchRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A training job. state: running, done, failed."""
+    """A training job. state: running, done, failed; started_ms, ended_ms: Unix time, 0 before the end."""
 
     job: str
     collaboration: str
@@ -80,6 +82,22 @@ class JobRow:
     state: str
     code: str
     message: str
+    started_ms: int
+    ended_ms: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceRow:
+    """A sealed audience. sealed: SHA-256 of the file, hex; logged: its line, -1 before."""
+
+    audience: str
+    collaboration: str
+    release: str
+    recipient: str
+    expires_ms: int
+    sealed: str
+    logged: int
 
 
 class Registry:
@@ -135,18 +153,23 @@ class Registry:
         row = self._one("SELECT COALESCE(SUM(ids), 0) AS used FROM batches WHERE entity=? AND period=?", entity, period)
         return int(row["used"]) if row else 0
 
-    def has_batch(self, collaboration: str, epoch: int, sequence: int, entity: str) -> bool:
-        """Whether this batch was counted before: a repetition costs nothing."""
-        sql = "SELECT 1 FROM batches WHERE collaboration=? AND epoch=? AND sequence=? AND entity=?"
-        return self._one(sql, collaboration, epoch, sequence, entity) is not None
+    def batch(self, collaboration: str, epoch: int, sender: str, sequence: int) -> int | None:
+        """The log line of a counted batch, -1 before it has one; None where it was never counted."""
+        sql = "SELECT logged FROM batches WHERE collaboration=? AND epoch=? AND sender=? AND sequence=?"
+        row = self._one(sql, collaboration, epoch, sender, sequence)
+        return int(row["logged"]) if row else None
 
     def count_batch(
-        self, collaboration: str, epoch: int, sequence: int, entity: str, period: int, ids: int
-    ) -> tuple[bool, int]:
-        """Count a batch once; (whether it is new, what the entity has used)."""
-        sql = "INSERT INTO batches VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-        fresh = self._write(sql, collaboration, epoch, sequence, entity, period, ids) == 1
-        return fresh, self.evaluated(entity, period)
+        self, collaboration: str, epoch: int, sender: str, sequence: int, entity: str, period: int, ids: int
+    ) -> None:
+        """Count a batch once."""
+        sql = "INSERT INTO batches VALUES (?,?,?,?,?,?,?,-1) ON CONFLICT DO NOTHING"
+        self._write(sql, collaboration, epoch, sender, sequence, entity, period, ids)
+
+    def batch_logged(self, collaboration: str, epoch: int, sender: str, sequence: int, index: int) -> None:
+        """Note a batch's log line."""
+        sql = "UPDATE batches SET logged=? WHERE collaboration=? AND epoch=? AND sender=? AND sequence=?"
+        self._write(sql, index, collaboration, epoch, sender, sequence)
 
     # uploads
 
@@ -230,19 +253,26 @@ class Registry:
 
     # jobs
 
-    def put_job(self, job: str, collaboration: str, match: str, seed: int) -> bool:
+    def put_job(self, job: str, collaboration: str, match: str, seed: int, now_ms: int) -> bool:
         """Start a job; False where it exists."""
-        sql = "INSERT INTO jobs VALUES (?,?,?,?,'running','','') ON CONFLICT DO NOTHING"
-        return self._write(sql, job, collaboration, match, seed) == 1
+        sql = "INSERT INTO jobs VALUES (?,?,?,?,'running','','',?,0,1) ON CONFLICT DO NOTHING"
+        return self._write(sql, job, collaboration, match, seed, now_ms) == 1
+
+    def try_job(self, job: str) -> int:
+        """Count one more attempt; how many there are now."""
+        self._write("UPDATE jobs SET attempts = attempts + 1 WHERE job=?", job)
+        row = self._one("SELECT attempts FROM jobs WHERE job=?", job)
+        return int(row["attempts"]) if row else 0
 
     def job(self, collaboration: str, job: str) -> JobRow | None:
         """By id, within its collaboration."""
         row = self._one("SELECT * FROM jobs WHERE collaboration=? AND job=?", collaboration, job)
         return JobRow(**dict(row)) if row else None
 
-    def end_job(self, job: str, state: str, code: str = "", message: str = "") -> None:
+    def end_job(self, job: str, state: str, now_ms: int, code: str = "", message: str = "") -> None:
         """End a job."""
-        self._write("UPDATE jobs SET state=?, code=?, message=? WHERE job=?", state, code, message, job)
+        sql = "UPDATE jobs SET state=?, ended_ms=?, code=?, message=? WHERE job=?"
+        self._write(sql, state, now_ms, code, message, job)
 
     def running_jobs(self) -> list[JobRow]:
         """Jobs a stop interrupted."""
@@ -265,11 +295,10 @@ class Registry:
         """Note the log line: from now on it may be fetched."""
         self._write("UPDATE audiences SET logged=? WHERE audience=?", index, audience)
 
-    def audience(self, collaboration: str, audience: str) -> tuple[str, str, int] | None:
-        """(recipient, sealed hash, log line or -1)."""
-        sql = "SELECT recipient, sealed, logged FROM audiences WHERE collaboration=? AND audience=?"
-        row = self._one(sql, collaboration, audience)
-        return (row["recipient"], row["sealed"], row["logged"]) if row else None
+    def audience(self, collaboration: str, audience: str) -> AudienceRow | None:
+        """By id, within its collaboration."""
+        row = self._one("SELECT * FROM audiences WHERE collaboration=? AND audience=?", collaboration, audience)
+        return AudienceRow(**dict(row)) if row else None
 
     def close(self) -> None:
         self._db.close()

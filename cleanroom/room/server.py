@@ -85,17 +85,20 @@ class Room:
         vaults = Vaults(data / "vaults", identity.keystore, rng)
         book = ContractBook(contracts, events, lambda: known)
         book.settle()
-        gate = Gate(budgets, events, OpenDpNoise(), clock_ms, book, rng, WallPace())
+        pace = WallPace()
+        gate = Gate(budgets, events, OpenDpNoise(), clock_ms, book, rng, pace)
         gate.recover()
         self.collaborations = Collaborations(
             book, contracts, events, vaults, identity.party, identity.signing, clock_ms, rng
         )
         self.keys = KeyRelay(self.collaborations, registry, events, providers.evaluate)
         self.datasets = Datasets(uploads, registry, vaults, self.collaborations, events, identity.party)
-        for name in self.collaborations.closed():
+        for name in self.collaborations.settle():
             self.datasets.delete(name, "closed")
         self.refusals = Refusals(events, clock_ms)
-        self.analyses = Analyses(self.collaborations, self.datasets, registry, vaults, gate, events, config.threads)
+        self.analyses = Analyses(
+            self.collaborations, self.datasets, registry, vaults, gate, events, pace, config.threads
+        )
 
     def add_to(self, server: grpc.Server) -> None:
         """Put the room's services on ``server``."""

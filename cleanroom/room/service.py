@@ -17,13 +17,14 @@ from cleanroom.room._datasets import Datasets
 from cleanroom.room._keys import KeyRelay
 from cleanroom.room._receipts import Proof, Receipts
 from cleanroom.room._registry import JobRow
-from cleanroom.room.errors import AnalysisMissing, LogPathMissing, SignatureUnreadable
+from cleanroom.room.errors import AnalysisMissing, LogPathMissing, RecipientUnfit, SignatureUnreadable
 from cleanroom.tlog import RoomLog
 from cleanroom.tlog.errors import ResourceMissing
 from protos import cleanroom_pb2 as pb
 from protos import cleanroom_pb2_grpc as rpcs
 from protos.rpc import caller
 
+SEED_END: Final = 1 << 63  # SQLite's integers
 BLOB_BYTES: Final = 1 << 20  # of a streamed audience: well under a message's limit
 
 _ALL: Final = frozenset(
@@ -129,8 +130,8 @@ class OprfService(rpcs.OprfServicer):
         index = self._keys.announce(party, wire.key_document(request, opened.contract.hash), request.signature)
         return receipt(self._receipts.prove(opened.id, index))
 
-    def DestroyKey(self, request: pb.CollaborationRef, context: Any) -> pb.Receipt:
-        index = self._keys.destroyed(caller(context), request.collaboration)
+    def DestroyKey(self, request: pb.DestroyedKeys, context: Any) -> pb.Receipt:
+        index = self._keys.destroyed(caller(context), request.collaboration, list(request.epochs))
         return receipt(self._receipts.prove(request.collaboration, index))
 
     def GetKey(self, request: pb.CollaborationRef, context: Any) -> pb.KeyAnnouncement:
@@ -196,6 +197,8 @@ class AnalysesService(rpcs.AnalysesServicer):
         return self._reply(request.collaboration, released)
 
     def TrainLookalike(self, request: pb.TrainRequest, context: Any) -> pb.Job:
+        if request.seed >= SEED_END:
+            raise RecipientUnfit(f"seed: below {SEED_END}")
         return _job(self._analyses.start_training(caller(context), request.collaboration, request.seed))
 
     def GetJob(self, request: pb.JobRef, context: Any) -> pb.Job:
@@ -206,6 +209,8 @@ class AnalysesService(rpcs.AnalysesServicer):
         return self._reply(request.collaboration, released)
 
     def ActivateLookalike(self, request: pb.ActivateRequest, context: Any) -> pb.ReleaseReply:
+        if max(request.size, request.expires_ms) >= SEED_END:
+            raise RecipientUnfit("size and expires_ms: numbers of 63 bits")
         released, audience = self._analyses.activate(
             caller(context), request.collaboration, request.job, request.size, request.recipient, request.expires_ms
         )

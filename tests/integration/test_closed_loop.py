@@ -32,6 +32,7 @@ def test_from_a_sealed_seed_list_to_a_paced_bid(tmp_path: Path) -> None:
     assert summary["wins"] > 0
     assert summary["spend_nanos"] == summary["charged_nanos"] > 0  # the exchange's books and the DSP's
     assert summary["overspend_nanos"] == 0
+    assert summary["spend_nanos"] >= 0.9 * summary["budget_nanos"]
     assert summary["log"]["verified"]
     assert "<svg" in (out / "report.html").read_text("utf-8")
     _no_identifier_in_what_the_room_keeps(out)

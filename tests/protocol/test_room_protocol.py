@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cleanroom.contract import Signature, sign
 from cleanroom.evaluation import BATCH_DOMAIN, Batch, batch_bytes
 from cleanroom.member.collaboration import Collaboration
 from cleanroom.member.errors import CollaborationNotOpen, ReceiptInvalid
+from cleanroom.member.session import Session
 from cleanroom.provider._held import Holdings
 from cleanroom.tlog import DirectorySource, NoteKey, verify_log
 from protos import cleanroom_pb2 as pb
@@ -59,6 +61,19 @@ def send_seeds(rig: Rig, collaboration: Collaboration) -> int:
     return report.rows_valid
 
 
+def expiry() -> int:
+    """A week from now, Unix milliseconds."""
+    return time.time_ns() // 1_000_000 + 7 * 86_400_000
+
+
+def trained(brand: Session) -> str:
+    """A model of the newest match; its job, done."""
+    job = brand.train(NAME, 1)
+    while brand.job_state(NAME, job).state == "running":
+        time.sleep(0.1)
+    return job
+
+
 def refusal(call: object) -> str:
     """The code with which a call is refused."""
     with pytest.raises(RemoteError) as caught:
@@ -76,13 +91,11 @@ def test_the_whole_way_and_the_audit(rig: Rig, collaboration: Collaboration) -> 
         assert overlap.persons is not None
         assert abs(overlap.persons - (SEEDS - 40)) < 60  # eight standard deviations of its noise
         assert brand.overlap(NAME) == overlap  # the same question is the same answer
-        job = brand.train(NAME, 1)
-        while (state := brand.job_state(NAME, job)).state == "running":
-            pass
-        assert (state.state, state.code) == ("done", "")
+        job = trained(brand)
+        assert brand.job_state(NAME, job).state == "done"
         report = brand.lookalike_report(NAME, job)
         assert sum(v or 0 for v in report.figures["tag.seeds.level"].values) > 200
-        answer, audience = brand.activate(NAME, job, 600, "dmp", 2_000_000_000_000)
+        answer, audience = brand.activate(NAME, job, 600, "dmp", expiry())
         assert answer.recipient == "dmp"
     with rig.session("dmp") as dmp:
         sealed = b"".join(dmp.fetch_audience(NAME, audience))
@@ -251,17 +264,22 @@ def test_a_list_without_consent_is_refused(rig: Rig, collaboration: Collaboratio
         assert refusal(lambda: brand.upload(NAME, rig.root / "seeds.sealed", b"")) == "consent-invalid"
 
 
-def test_an_operation_not_granted_is_refused_and_logged(rig: Rig, collaboration: Collaboration) -> None:
+def test_an_audience_goes_to_a_dmp_in_a_size_and_for_a_time_the_contract_allows(
+    rig: Rig, collaboration: Collaboration
+) -> None:
     rig.tokenise(PEOPLE)
     send_seeds(rig, collaboration)
     with rig.session("brand") as brand:
         brand.match(NAME)
-        job = brand.train(NAME, 1)
-        while brand.job_state(NAME, job).state == "running":
-            pass
-        assert refusal(lambda: brand.activate(NAME, job, 600, "operator", 2_000_000_000_000)) == "contract-not-allowed"
-    assert rig.room is not None
-    assert any(b'"release.refused"' in opening.entry for opening in rig.room.room_log.disclosures(NAME))
+        job = trained(brand)
+        when = expiry()
+        assert refusal(lambda: brand.activate(NAME, job, 600, "operator", when)) == "recipient-unfit"
+        assert refusal(lambda: brand.activate(NAME, job, 600, "brand", when)) == "recipient-unfit"
+        assert refusal(lambda: brand.activate(NAME, job, PEOPLE * 2, "dmp", when)) == "recipient-unfit"
+        assert refusal(lambda: brand.activate(NAME, job, 600, "dmp", when + 10**12)) == "recipient-unfit"
+    with rig.channel("operator") as link:
+        overlap = rpcs.AnalysesStub(link).Overlap
+        assert refusal(lambda: rpc.call(overlap, pb.CollaborationRef(collaboration=NAME))) == "method-forbidden"
 
 
 def test_a_list_whose_rows_share_an_id_is_refused_before_anything_is_computed(
@@ -277,13 +295,42 @@ def test_a_list_whose_rows_share_an_id_is_refused_before_anything_is_computed(
             rig.write_seeds(lines), COLUMNS, collaboration, brand.asker(collaboration), "brand",
             brand.identity.signing, out, rig.root / "rejects.csv", os.urandom,
         )  # fmt: skip
+        consent = rig.consent(collaboration, out, report.rows_valid)
+        for _ in range(2):
+            assert refusal(lambda: brand.upload(NAME, out, consent)) == "list-repeats-ids"
+        assert refusal(lambda: brand.match(NAME)) == "dataset-missing"
+
+
+def test_a_model_of_lists_that_were_replaced_is_not_released(rig: Rig, collaboration: Collaboration) -> None:
+    """What is released is what the guard looked at and the log names: the newest match."""
+    rig.tokenise(PEOPLE)
+    send_seeds(rig, collaboration)
+    with rig.session("brand") as brand:
+        brand.match(NAME)
+        old = trained(brand)
+        send_seeds(rig, collaboration)
+        when = expiry()
+        assert refusal(lambda: brand.lookalike_report(NAME, old)) == "analysis-missing"
+        brand.match(NAME)
+        assert refusal(lambda: brand.lookalike_report(NAME, old)) == "analysis-stale"
+        assert refusal(lambda: brand.activate(NAME, old, 600, "dmp", when)) == "analysis-stale"
+
+
+def test_too_few_matches_look_like_any_other_model(rig: Rig, collaboration: Collaboration) -> None:
+    rig.tokenise(PEOPLE)
+    lines = [f"{phone(9_000_000 + i)}," for i in range(SEEDS)]  # nobody's here
+    out = rig.root / "seeds.sealed"
+    with rig.session("brand") as brand:
+        report = seal_list(
+            rig.write_seeds(lines), COLUMNS, collaboration, brand.asker(collaboration), "brand",
+            brand.identity.signing, out, rig.root / "rejects.csv", os.urandom,
+        )  # fmt: skip
         brand.upload(NAME, out, rig.consent(collaboration, out, report.rows_valid))
         brand.match(NAME)
-        assert refusal(lambda: brand.overlap(NAME)) == "release-guard-refused"
-    assert rig.room is not None
-    lines_logged = [o.entry for o in rig.room.room_log.disclosures(NAME) if b'"release.refused"' in o.entry]
-    assert len(lines_logged) == 1
-    assert b"list-repeats-ids" in lines_logged[0]
+        assert brand.overlap(NAME).suppressed
+        job = trained(brand)
+        assert brand.job_state(NAME, job).state == "done"
+        assert brand.lookalike_report(NAME, job).suppressed
 
 
 def test_closing_destroys_what_the_room_and_the_provider_held(rig: Rig, collaboration: Collaboration) -> None:
@@ -297,10 +344,11 @@ def test_closing_destroys_what_the_room_and_the_provider_held(rig: Rig, collabor
     assert list(rig.identities["room"].keystore.names(f"room/{NAME}/")) == []
     assert list((rig.root / "room" / "uploads" / "committed").iterdir()) == []
     operator = rig.identities["operator"]
-    Holdings(rig.root / "operator" / "collaborations", operator.keystore).leave(NAME)
+    epochs = Holdings(rig.root / "operator" / "collaborations", operator.keystore).leave(NAME)
+    assert epochs == [1]
     with rig.session("operator") as session:
-        line = session.key_destroyed(NAME)
-        assert session.key_destroyed(NAME).index == line.index
+        line = session.key_destroyed(NAME, epochs)
+        assert session.key_destroyed(NAME, epochs).index == line.index
     assert list(operator.keystore.names("oprf/")) == []
     rig.restart_room()
     assert rig.room is not None

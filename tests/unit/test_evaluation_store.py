@@ -25,6 +25,7 @@ from cleanroom.evaluation import (
     Terms,
     token_column,
 )
+from cleanroom.evaluation._asker import bucket
 from cleanroom.oprf import Server, ServerKey, VerifyError
 from keys.hpke import RecipientKey
 from keys.signing import SigningKey
@@ -35,11 +36,11 @@ KEY = ServerKey.generate(os.urandom)
 NOW_MS = 1_800_000_000_000
 
 
-def terms(quota: int = 100) -> Terms:
+def terms(quota: int = 10_000) -> Terms:
     return Terms(b"\x01" * 32, 1, SIGNING.public, RECIPIENT.public, "Brand", quota, 30)
 
 
-def asker(evaluator: Evaluator, *, key: ServerKey = KEY, public: bytes = b"", quota: int = 100) -> Asker:
+def asker(evaluator: Evaluator, *, key: ServerKey = KEY, public: bytes = b"", quota: int = 10_000) -> Asker:
     """An advertiser whose transport is the provider itself."""
     numbers = iter(range(10**6))
 
@@ -87,13 +88,21 @@ def test_the_quota_counts_what_was_answered_and_nothing_else(tmp_path: Path) -> 
     store = AnswerStore(tmp_path / "a.db")
     evaluator = Evaluator(store, os.urandom)
     period = NOW_MS // (30 * 86_400_000)
-    one = asker(evaluator, quota=5)
+    one = asker(evaluator, quota=600)
     one.tokens(pa.array([b"a", b"b", b"c"], pa.binary()))
+    assert store.used("Brand", period) == 256  # padded: nobody sees how many there were
     with pytest.raises(QuotaExceeded):
-        one.tokens(pa.array([b"d", b"e", b"f"], pa.binary()))
-    assert store.used("Brand", period) == 3
+        one.tokens(pa.array([b"%d" % i for i in range(400)], pa.binary()))
+    assert store.used("Brand", period) == 256
     one.tokens(pa.array([b"d", b"e"], pa.binary()))
-    assert store.used("Brand", period) == 5
+    assert store.used("Brand", period) == 512
+
+
+@given(st.integers(1, 32_768))
+def test_batches_come_in_few_sizes(count: int) -> None:
+    size = bucket(count)
+    assert count <= size <= max(256, count * 5 // 4 + 1)
+    assert bucket(size) == size
 
 
 @pytest.mark.parametrize(
