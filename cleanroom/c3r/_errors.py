@@ -9,6 +9,7 @@ C3rError
 +-- C3rCellInvalid        a sealed cell that does not open: changed, or under another secret
 +-- C3rFingerprintFound   a fingerprint, which cannot be opened, where none was to be
 +-- C3rOutputExists       the file to be written is there already
++-- C3rOutputInvalid      the file cannot be written where it is to be
 """
 
 from __future__ import annotations
@@ -77,3 +78,10 @@ class C3rOutputExists(C3rError):
 
     code = "c3r-output-exists"
     fault = Fault.CONFLICT
+
+
+class C3rOutputInvalid(C3rError):
+    """The output's folder is not there."""
+
+    code = "c3r-output-invalid"
+    fault = Fault.INVALID

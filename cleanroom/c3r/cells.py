@@ -101,7 +101,7 @@ def keys_of(secret: bytes, collaboration: str) -> C3rKeys:
     groups = collaboration.split("-")
     if [len(group) for group in groups] != [8, 4, 4, 4, 12] or set("".join(groups)) - set("0123456789abcdefABCDEF"):
         raise C3rKeyInvalid("a collaboration id is a UUID such as 00000000-1111-2222-3333-444444444444")
-    return C3rKeys.derive(secret, collaboration.encode())
+    return C3rKeys.derive(secret, collaboration.lower().encode())
 
 
 def fingerprint(key: bytes, value: str, form: FingerprintForm = FingerprintForm.PLAIN) -> str:

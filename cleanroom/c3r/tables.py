@@ -16,7 +16,7 @@ from typing import Final, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cleanroom.c3r._errors import C3rOutputExists, C3rSourceInvalid
+from cleanroom.c3r._errors import C3rOutputExists, C3rOutputInvalid, C3rSourceInvalid
 from cleanroom.c3r.csvfile import columns_of, read_records, write_record
 from cleanroom.c3r.schema import normal_headers, position_header
 
@@ -113,8 +113,10 @@ class Sink:
 def appearing(out: Path) -> Iterator[Path]:
     """A folder beside ``out`` to work in; what is in it under ``out``'s name at the end appears there, whole.
 
-    Raises: C3rOutputExists.
+    Raises: C3rOutputExists, C3rOutputInvalid.
     """
+    if not out.parent.is_dir():
+        raise C3rOutputInvalid(f"there is no folder {out.parent} to write to")
     if out.exists():
         raise C3rOutputExists(f"{out} is there already; give another name, or remove it")
     with tempfile.TemporaryDirectory(prefix=f".{out.name[:60]}.", dir=out.parent) as folder:

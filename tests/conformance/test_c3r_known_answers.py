@@ -1,11 +1,12 @@
 """C3R's known answers, and cells written by the reference program (aws/c3r, samples/csv/marshalled_data_sample.csv)."""
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
-from cleanroom.c3r import C3rCellInvalid, C3rKeys, FingerprintForm, fingerprint, keys_of, open_value
+from cleanroom.c3r import C3rCellInvalid, C3rKeys, FingerprintForm, fingerprint, keys_of, open_value, seal_value
 
 VECTORS = Path(__file__).parents[2] / "../shared/vectors/c3r/c3r_kat.json"
 KEYS = keys_of(bytes(range(32)), "00000000-1111-2222-3333-444444444444")
@@ -36,6 +37,21 @@ def test_known_answers_of_fingerprints():
 )
 def test_sealed_cells_of_the_reference_program_open(name, value):
     assert open_value(KEYS, f"02:enc:{SEALED[name]}") == value
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value", "padded"),
+    [
+        ("null", "notes", None, None),
+        ("notes", "notes", "null", None),
+        ("city", "city", "Richmond", len("Charleston") + 16),  # pad "max" of 16
+        ("phone", "phonenumber_sealed", "703-555-1234", None),
+    ],
+)
+def test_sealing_under_its_nonce_gives_the_reference_programs_cell(name, column, value, padded):
+    cell = f"02:enc:{SEALED[name]}"
+    nonce = base64.b64decode(SEALED[name])[:32]
+    assert seal_value(KEYS.row_key(nonce), nonce, column, value, padded) == cell
 
 
 @pytest.mark.parametrize(

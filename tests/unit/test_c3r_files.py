@@ -19,6 +19,7 @@ from cleanroom.c3r import (
     C3rFingerprintFound,
     C3rKeyInvalid,
     C3rOutputExists,
+    C3rOutputInvalid,
     C3rSchemaInvalid,
     C3rSourceInvalid,
     C3rValueInvalid,
@@ -34,6 +35,7 @@ from cleanroom.c3r import (
     seal_value,
 )
 from cleanroom.c3r.cli import c3r_app
+from cleanroom.c3r.tables import appearing
 from cleanroom.dataset.tables import session
 from cleanroom.matching.match import match
 from cleanroom.matching.spec import MatchSpec
@@ -127,6 +129,8 @@ def test_the_secret_is_long_enough_and_never_shown():
     with pytest.raises(C3rKeyInvalid):
         keys_of(bytes(32), "collaboration 7")
     assert repr(KEYS) == "C3rKeys()"
+    upper = "ABCDEF00-1111-2222-3333-444444444444"  # one collaboration, however its id is typed
+    assert keys_of(bytes(32), upper) == keys_of(bytes(32), upper.lower())
 
 
 # --- schemas ---
@@ -184,7 +188,10 @@ def test_the_sample_goes_there_and_back(tmp_path, name, suffix):
     assert encrypt(source, plan, ALL, KEYS, sealed, rng()).rows == 7
     cells = rows_of(sealed)
     assert list(cells[0]) == [c.target for c in plan.columns]
-    assert {len(row["title"]) for row in cells} == {len(cells[0]["title"])}
+    widths = {name: {len(row[name]) for row in cells} for name in ("title", "city")}
+    around = 32 + 12 + 16 + 1 + 2  # nonce, iv, tag, info and the pad's length
+    assert widths["title"] == {7 + len(base64.b64encode(bytes(around + 128)))}
+    assert widths["city"] == {7 + len(base64.b64encode(bytes(around + len("Charleston") + 16)))}
     assert {row["state"][:8] for row in cells} == {"02:hmac:"}
     assert len({row["state"] for row in cells}) == 4  # equal states, equal fingerprints
     assert decrypt(Source(sealed), KEYS, opened) == 7
@@ -302,6 +309,13 @@ def test_what_is_there_is_not_written_over(tmp_path):
     with pytest.raises(C3rOutputExists):
         encrypt(Source(source), schema(column("v")), ALL, KEYS, out, rng())
     assert out.read_text() == "mine"
+    late = tmp_path / "late.csv"
+    with pytest.raises(C3rOutputExists), appearing(late) as folder:
+        write(folder / "late.csv", "ours")
+        write(late, "somebody's, meanwhile")
+    assert late.read_text() == "somebody's, meanwhile"
+    with pytest.raises(C3rOutputInvalid):
+        encrypt(Source(source), schema(column("v")), ALL, KEYS, tmp_path / "no" / "out.csv", rng())
 
 
 def test_parquet_keeps_the_types_of_cleartext_and_refuses_to_seal_numbers(tmp_path):
