@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ONE_HOT_MAX: Final = 40  # up to here a category is split by value; beyond, by ordered target statistics
 NUMBER_BINS: Final = 16  # quantile bins of a number in the linear model
+BORDERS: Final = 64  # cuts of a number tried by the trees; more cost time and rank no better
 LEAF_L2: Final = 8.0  # a leaf of few seeds says little; the usual 3 learns them by heart
 LINEAR_C: Final = 0.1  # inverse ridge strength of the linear model
 LINEAR_ITERATIONS: Final = 300
@@ -70,6 +71,8 @@ def fit_trees(encoded: Encoded, rows: Rows, seeds: Mask, weights: Floats, spec: 
         depth=spec.depth,
         learning_rate=spec.learning_rate,
         l2_leaf_reg=LEAF_L2,
+        border_count=BORDERS,
+        max_ctr_complexity=1,
         one_hot_max_size=ONE_HOT_MAX,
         boosting_type="Plain",
         bootstrap_type="Bernoulli",

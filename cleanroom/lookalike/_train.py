@@ -48,8 +48,8 @@ class TrainSpec:
     unlabelled_per_seed: int = 12
     unlabelled_min: int = 20_000
     repeats_max: int = 3
-    rows_fitted: int = 120_000
-    trees: int = 280
+    rows_fitted: int = 220_000
+    trees: int = 240
     depth: int = 5
     learning_rate: float = 0.07
     threads: int = 2
