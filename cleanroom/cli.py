@@ -8,8 +8,10 @@ import sys
 import typer
 
 from cleanroom.advertiser.cli import app as advertiser_app
+from cleanroom.c3r.cli import c3r_app
 from cleanroom.contract.cli import contract_app
 from cleanroom.member.cli import audience_app, collaboration_app, lookalike_app, match_app, overlap
+from cleanroom.pair.cli import pair_app
 from cleanroom.provider.cli import app as provider_app
 from cleanroom.room.cli import app as room_app
 from cleanroom.tlog.cli import audit_app
@@ -32,6 +34,8 @@ app.command()(overlap)
 app.add_typer(lookalike_app, name="lookalike")
 app.add_typer(audience_app, name="audience")
 app.add_typer(audit_app, name="audit")
+app.add_typer(pair_app, name="pair")
+app.add_typer(c3r_app, name="c3r")
 
 
 def main() -> None:
