@@ -45,7 +45,7 @@ _BOUNDS: dict[str, tuple[int, int]] = {
     "privacy.period_micro_rho": (1, 10_000_000),
     "privacy.lifetime_micro_rho": (1, 10_000_000),
     "privacy.conversions_per_person_max": (1, 1_000),
-    "privacy.conversion_value_max": (1, 1_000_000_000_000),
+    "privacy.conversion_value_max": (1, 10_000_000),
     "thresholds.persons_min": (2, 100_000),
     "thresholds.cell_min": (2, 100_000),
     "thresholds.seeds_min": (2, 500_000),

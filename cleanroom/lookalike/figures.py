@@ -5,7 +5,7 @@
     AUC                     chance that a seed's bin is above another person's, ties half; from the cumulative counts
     TGI of a tag's value    (seeds with it / seeds) / (people with it / people) x 100
 
-Blanked cells (None) count as zero seeds; noise can make a small count wrong by a few sigma, said beside it.
+Noise can make a small count wrong by a few sigma, said beside it.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Report(Protocol):
     """A released report: ``cleanroom.release.Answer``."""
 
     @property
+    def persons(self) -> int | None: ...
+    @property
     def figures(self) -> dict[str, Any]: ...
 
 
 def quality(report: Report) -> dict[str, Any]:
     """Recall, lift, AUC, the lift curve and the features by TGI."""
-    seeds = _counts(report.figures["score.seeds"])
-    total = max(1, sum(seeds))
-    shares = [count / total for count in seeds]
+    shares = _shares(report.figures["score.seeds"], report.persons or 0)
     reached = [0.0, *accumulate(shares)]
-    bins = len(seeds)
+    bins = len(shares)
 
     def recall(percent: int) -> float:
         return min(1.0, reached[percent * bins // 100])
@@ -56,6 +56,21 @@ def quality(report: Report) -> dict[str, Any]:
         "lift_curve": curve,
         "features": features(report),
     }
+
+
+def _shares(cells: Cells, persons: int) -> list[float]:
+    """Shares of the seeds by bin.
+
+    The noisy count of persons says how many seeds there are; those that the released cells do not show are spread over
+    the blanked ones. Counting blanked cells as empty would keep the noise that went up and lose what went down.
+    """
+    known = _counts(cells)
+    blanked = [value is None for value in cells.values]
+    left = max(0, persons - sum(known))
+    each = left / sum(blanked) if any(blanked) else 0.0
+    counts = [each if blank else float(count) for count, blank in zip(known, blanked, strict=True)]
+    total = sum(counts) or 1.0
+    return [count / total for count in counts]
 
 
 def auc(shares: Sequence[float]) -> float:

@@ -38,7 +38,7 @@ CELLS_MAX = 20_000
 VALUE_MAX = INTEGER_MAX // 4
 """Leaves room for noise in what canonical JSON holds."""
 NAME_MAX = 120
-PER_PERSON_MAX = 1_000_000_000_000
+PER_PERSON_MAX = 10_000_000
 """The largest value a contract may clip a conversion to."""
 
 

@@ -21,7 +21,6 @@ from keys.sealed import arrow_bytes, seal_blob
 from keys.signing import SigningKey
 
 SCORE_BINS: Final = 20  # 5% steps of the population: recall over the top 5, 10, 20% falls on their edges
-SCORES_WEIGHT: Final = 12  # of the report's privacy budget: recall, lift and AUC come from this one table
 AUDIENCE_SCHEMA: Final = pa.schema([("row", pa.binary(16)), ("bin", pa.int8())])
 BATCH_ROWS: Final = 65_536
 SCORE_LABELS: Final = tuple(f"top-{(i + 1) * 100 // SCORE_BINS:03d}" for i in range(SCORE_BINS))
@@ -32,7 +31,6 @@ class StoredReport(msgspec.Struct, frozen=True):
 
     persons: int
     score_seeds: tuple[int, ...]
-    score_population: tuple[int, ...]
     columns: dict[str, tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]]
 
 
@@ -89,7 +87,6 @@ def _count(
     return StoredReport(
         int(seeds.sum()),
         tuple(map(int, np.bincount(bins[seeds], minlength=SCORE_BINS))),
-        tuple(map(int, np.bincount(bins, minlength=SCORE_BINS))),
         columns,
     )
 
@@ -112,12 +109,15 @@ def _column(
 
 
 def load_report(vault: Vault, path: Path) -> Figures:
-    """The figures of a report, for the gate to noise."""
+    """The figures of a report, for the gate to noise.
+
+    Half of the budget goes to the seeds by score bin, from which recall, lift and AUC follow (the bins hold equal
+    shares of the population, so its own counts would tell nothing); half to the tag columns.
+    """
     raw = vault.dataset(path).to_table().column("report")[0].as_py()
     report = msgspec.json.decode(raw, type=StoredReport)
     items = [
-        ranked_histogram("score.seeds", SCORE_LABELS, report.score_seeds, weight=SCORES_WEIGHT),
-        ranked_histogram("score.population", SCORE_LABELS, report.score_population),
+        ranked_histogram("score.seeds", SCORE_LABELS, report.score_seeds, weight=2 * max(1, len(report.columns))),
     ]
     for name, (values, mine, everyone) in report.columns.items():
         items.append(histogram(f"tag.seeds.{name}", values, mine))

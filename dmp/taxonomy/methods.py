@@ -36,7 +36,7 @@ def cluster(table: pa.Table, names: Sequence[str], labels: Sequence[str], axis: 
     """
     from sklearn.cluster import KMeans  # a second to import: only who trains pays it
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     values = np.log1p(matrix(table, names))
     if table.num_rows < len(labels):

@@ -55,6 +55,7 @@ class Cells:
 @dataclass(frozen=True)
 class Report:
     figures: dict[str, Any]
+    persons: int | None = 100
 
 
 def by_hand() -> Report:
@@ -65,7 +66,6 @@ def by_hand() -> Report:
     return Report(
         {
             "score.seeds": Cells(tuple(f"top-{i:03d}" for i in range(5, 101, 5)), tuple(bins)),
-            "score.population": Cells(tuple(f"top-{i:03d}" for i in range(5, 101, 5)), (100,) * 20),
             "tag.seeds.city": Cells(("a", "b", "c"), (60, 40, None)),
             "tag.population.city": Cells(("a", "b", "c"), (500, 1_300, 200)),
         }
@@ -83,6 +83,14 @@ def test_quality_is_the_arithmetic_of_the_counts() -> None:
     assert made["lift_curve"][-1] == [100.0, 100.0]
 
 
+def test_seeds_that_no_cell_shows_are_spread_over_the_blanked_ones() -> None:
+    values: list[int | None] = [60, 30, *[None] * 18]
+    made = quality(Report({"score.seeds": Cells(tuple(map(str, range(20))), tuple(values))}, persons=126))
+    assert made["recall_top10"] == pytest.approx(90 / 126, abs=1e-4)
+    assert made["recall_top20"] == pytest.approx((90 + 2 * 2) / 126, abs=1e-4)
+    assert made["lift_curve"][-1] == [100.0, 100.0]
+
+
 def test_features_stand_by_what_noise_does_not_explain() -> None:
     features = quality(by_hand())["features"]
     assert features[0] == {"tag": "city", "value": "a", "tgi": 240.0, "seeds": 60}
@@ -91,6 +99,6 @@ def test_features_stand_by_what_noise_does_not_explain() -> None:
 
 
 def test_a_suppressed_report_has_no_quality_to_speak_of() -> None:
-    empty = Report({"score.seeds": Cells(("a",) * 20, (None,) * 20)})
+    empty = Report({"score.seeds": Cells(("a",) * 20, (None,) * 20)}, persons=None)
     assert quality(empty)["recall_top20"] == 0.0
     assert quality(empty)["features"] == []
