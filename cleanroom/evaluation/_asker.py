@@ -51,6 +51,7 @@ class Asker:
     transport: Transport
     rng: Callable[[int], bytes]
     next_sequence: Callable[[], int]
+    threads: int = 1  # cores the kernel may use
 
     def tokens(self, inputs: pa.Array) -> Tokens:
         """Tokens of ``inputs`` (Arrow binary, OPRF inputs): uint8[n, 16], same order.
@@ -63,7 +64,7 @@ class Asker:
     def _ask(self, inputs: pa.Array) -> Tokens:
         count = len(inputs)
         inputs = self._padded(inputs)
-        client = Client(self.public_key)
+        client = Client(self.public_key, threads=self.threads)
         blinded = client.blind(inputs, self.rng)
         batch = Batch(
             self.collaboration,

@@ -36,9 +36,10 @@ class Terms:
 class Evaluator:
     """Evaluates blinded batches under the collaboration's key."""
 
-    def __init__(self, store: AnswerStore, rng: Callable[[int], bytes]) -> None:
+    def __init__(self, store: AnswerStore, rng: Callable[[int], bytes], *, threads: int = 1) -> None:
         self._store = store
         self._rng = rng
+        self._threads = threads  # cores the kernel may use for one batch
 
     def answer(self, batch: Batch, signature: bytes, terms: Terms, key: ServerKey, now_ms: int) -> bytes:
         """The sealed answer to ``batch``.
@@ -53,7 +54,7 @@ class Evaluator:
         if stored is not None:
             return stored
         blinded = np.frombuffer(batch.blinded, np.uint8).reshape(count, ELEMENT_BYTES)
-        evaluated, proof = Server(key).blind_evaluate(blinded, self._rng)
+        evaluated, proof = Server(key, threads=self._threads).blind_evaluate(blinded, self._rng)
         sealed = terms.sender_recipient.seal(proof + evaluated.tobytes(), answer_info(batch))
         self._store.put(
             (batch.collaboration, batch.epoch, batch.sender, batch.sequence),

@@ -139,6 +139,7 @@ class Session:
             self._evaluate,
             self.rng,
             SequenceFile(self._data / f"sequence-{collaboration.id}-{collaboration.epoch}"),
+            threads=os.cpu_count() or 1,
         )
 
     def _evaluate(self, batch: Batch, signature: bytes) -> bytes:

@@ -47,7 +47,7 @@ def serve(config: ProviderConfig, identity: PartyIdentity) -> None:
     data = config.data
     holdings = Holdings(data / "collaborations", identity.keystore)
     store = AnswerStore(data / "answers.db")
-    service = OprfService(holdings, Evaluator(store, os.urandom), registry)
+    service = OprfService(holdings, Evaluator(store, os.urandom, threads=config.threads), registry)
     server = rpc.Server(
         config.listen, identity.tls, lambda party: "room" if party == config.room.party else None, METHODS
     )
