@@ -1,4 +1,4 @@
-"""Between protobuf messages and the clean room's own values; only this and the services know protobuf classes."""
+"""Between protobuf messages and the clean room's own values, for the services and the member's session."""
 
 from __future__ import annotations
 

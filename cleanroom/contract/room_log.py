@@ -12,7 +12,7 @@ from cleanroom.tlog.events import Body
 
 
 class RoomEventLog:
-    """See EventLog. ``find`` reads one collaboration's entries from the start: it is for recovery, not for serving."""
+    """See EventLog. ``find`` reads one collaboration's entries from the start; ask it once a step, not once a row."""
 
     def __init__(self, room: RoomLog) -> None:
         self._room = room

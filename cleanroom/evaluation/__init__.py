@@ -8,7 +8,7 @@ the stored answer, so a retry after a crash costs no quota and teaches nothing n
 """
 
 from cleanroom.evaluation._asker import Asker, Transport
-from cleanroom.evaluation._columns import TOKEN_TYPE, fresh_handles, token_column
+from cleanroom.evaluation._columns import TOKEN_TYPE, token_column
 from cleanroom.evaluation._documents import (
     BATCH_DOMAIN,
     KEY_DOMAIN,
@@ -52,7 +52,6 @@ __all__ = [
     "Transport",
     "batch_bytes",
     "check_batch",
-    "fresh_handles",
     "key_bytes",
     "room_key_bytes",
     "token_column",

@@ -1,14 +1,12 @@
-"""Tokens as Arrow columns, and fresh row handles."""
+"""Tokens as Arrow columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-HANDLE_BYTES: Final = 16  # 128 random bits: handles of different uploads never meet, and link nothing
 TOKEN_TYPE: Final = pa.binary(16)
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -23,8 +21,3 @@ def token_column(tokens: Bytes, rows: np.ndarray[Any, np.dtype[np.int64]], lengt
     present[rows] = True
     validity = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
     return pa.Array.from_buffers(TOKEN_TYPE, length, [validity, pa.py_buffer(data)], length - len(rows))
-
-
-def fresh_handles(count: int, rng: Callable[[int], bytes]) -> pa.Array:
-    """``count`` random row handles: fixed_size_binary(16)[count]."""
-    return pa.Array.from_buffers(TOKEN_TYPE, count, [None, pa.py_buffer(rng(count * HANDLE_BYTES))], 0)

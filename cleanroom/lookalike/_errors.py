@@ -1,4 +1,4 @@
-"""Errors of the lookalike room. Seen by the room only: towards a requester they become a suppressed release."""
+"""Errors of the lookalike room. The room asks only for what cannot raise them over who matched."""
 
 from __future__ import annotations
 

@@ -246,11 +246,6 @@ class Registry:
         """By id."""
         return _match(self._one("SELECT * FROM matches WHERE match=?", match))
 
-    def newest_match(self, collaboration: str) -> MatchRow | None:
-        """The newest logged match."""
-        sql = "SELECT * FROM matches WHERE collaboration=? AND logged >= 0 ORDER BY ordinal DESC LIMIT 1"
-        return _match(self._one(sql, collaboration))
-
     # jobs
 
     def put_job(self, job: str, collaboration: str, match: str, seed: int, now_ms: int) -> bool:
